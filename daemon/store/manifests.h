@@ -1,0 +1,52 @@
+#pragma once
+// The manifests folder: finding, reading and writing manifests by Ollama's scan rules (manifests/<host>/<ns>/<model>/<tag>,
+// names compared without regard to case). Blocking; any thread but control.
+
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "common/model_name.h"
+#include "common/result.h"
+#include "daemon/io/file_system.h"
+#include "daemon/manifest/manifest.h"
+
+namespace pullama::store {
+
+struct InstalledManifest {
+  ModelName name;
+  std::string path;       // below the models dir
+  std::int64_t mtime_ns = 0;
+};
+
+class Manifests {
+ public:
+  explicit Manifests(io::FileSystem& fs) : fs_(fs) {}
+
+  // Holds the flock on .pullm/manifests.lock until destroyed.
+  class Lock {
+   public:
+    explicit Lock(std::unique_ptr<io::File> file) : file_(std::move(file)) {}
+
+   private:
+    std::unique_ptr<io::File> file_;
+  };
+  // Waits at most `limit` (polling every 20 ms), kLocked after it, kCancelled on stop.
+  Result<Lock> lock(std::chrono::milliseconds limit, std::stop_token stop);
+
+  // The spelling of an existing manifest that matches `name` part by part without regard to case; else `name` itself.
+  Result<ModelName> existing_spelling(const ModelName& name);
+  // All manifests with valid names, in no order; a path that is no valid name is skipped.
+  Result<std::vector<InstalledManifest>> scan();
+  // kNotFound where there is none; kCorrupt where it does not parse.
+  Result<manifest::Manifest> read(const ModelName& name);
+  // Byte for byte, atomically (temporary directly below manifests/), mode 0644, new folders synced. Precondition: Lock held.
+  Status write(const ModelName& name, const std::string& raw);
+
+ private:
+  io::FileSystem& fs_;
+};
+
+}  // namespace pullama::store
