@@ -25,14 +25,12 @@ class Credentials;
 
 namespace pullama::engine {
 
-class BlobTable;          // blob_table.h: which blobs this process transfers now, so that two jobs share one download
 class SpaceReservations;  // space.h: what running jobs still need on the disk
 
 // One models dir, opened once a process; all pulls into it share it.
 struct StoreContext {
   io::FileSystem& fs;
   store::Ledger& ledger;
-  BlobTable& blobs;
   SpaceReservations& space;
 };
 
