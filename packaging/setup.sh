@@ -37,19 +37,35 @@ done
 
 sudo=
 if [ "$(id -u)" != 0 ]; then
+  if ! command -v sudo >/dev/null; then
+    echo "setup.sh: packages are missing and there is no sudo; as root run: apt-get install --no-install-recommends$missing" >&2
+    exit 1
+  fi
   sudo=sudo
   if [ "$ask" = yes ]; then
     echo "These packages are missing:$missing"
     printf 'Install them with sudo apt-get? [y/N] '
     read -r answer || answer=
-    case $answer in y|Y|yes) ;; *) echo "setup.sh: not installed; nothing was changed" >&2; exit 1 ;; esac
+    case $answer in
+      y | Y | yes) ;;
+      *) echo "setup.sh: not installed, nothing was changed; --yes installs without asking" >&2; exit 1 ;;
+    esac
   fi
 fi
 echo "installing:$missing"
 log=$(mktemp)
-# Services of the packages are not wanted, only their programs.
-if ! { $sudo apt-get update -qq &&
-  $sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1; then
+# Of some packages only the programs are wanted, not the services that they start: a policy says so while we install.
+if ! $sudo sh -eu -c '
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    trap "rm -f $policy" EXIT
+    trap "exit 130" INT TERM
+    printf "#!/bin/sh\nexit 101\n" >"$policy"
+    chmod 755 "$policy"
+  fi
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 "$@"
+' setup.sh $missing >"$log" 2>&1; then
   tail -20 "$log" >&2
   echo "setup.sh: apt-get failed; its whole output is in $log" >&2
   exit 1
