@@ -28,10 +28,10 @@ class ModelName {
   const std::string& model() const { return model_; }
   const std::string& tag() const { return tag_; }
 
-  std::string repository() const;  // <ns>/<model>, as in /v2/<repository>/manifests/<tag>
-  std::string path() const;        // <host>/<ns>/<model>/<tag>, below manifests/
-  std::string full() const;        // host/ns/model:tag
-  std::string display() const;     // shortest name that means the same, always with its tag: llama3.2:latest
+  std::string repository() const;           // <ns>/<model>, as in /v2/<repository>/manifests/<tag>
+  std::string path() const;                 // <host>/<ns>/<model>/<tag>, below manifests/
+  std::string full() const;                 // host/ns/model:tag
+  std::string display() const;              // shortest name that means the same, always with its tag: llama3.2:latest
   std::string display_without_tag() const;  // llama3.2, user/m, host:5000/ns/m
 
   // Ollama compares names without regard to case; files keep their case.

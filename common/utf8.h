@@ -1,0 +1,20 @@
+#pragma once
+// UTF-8 by RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF.
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace pullama {
+
+struct Utf8Char {
+  std::uint32_t code_point = 0;
+  std::size_t bytes = 0;  // 0: the first byte of the text begins no valid character
+};
+
+// The character at the front of `text`; `bytes` is 0 where there is none.
+Utf8Char decode_utf8(std::string_view text);
+
+bool is_utf8(std::string_view text);
+
+}  // namespace pullama
