@@ -1,12 +1,15 @@
 #pragma once
 // The models dir as the daemon sees it: every path is relative to it ("blobs/sha256-…", ".pullm/queue.json"), opened
-// beneath a folder descriptor without following symlinks, so nothing that lies in the dir can lead out of it. The models
-// dir itself, `blobs` and `manifests` may be symlinks if we, root or the store's owner own them: people put blobs on
-// another disk.
+// beneath a folder descriptor without following symlinks, so nothing that lies in the dir can lead out of it. The
+// models dir itself, `blobs` and `manifests` may be symlinks if we, root or the store's owner own them: people put
+// blobs on another disk.
 //
 // Durability is said with each operation: what a call returned for may still be lost by a power cut unless it says
 // "durable". All functions may be called from any thread but the control thread: they block. Errors carry errno in
-// Error::os_error; ENOSPC and EDQUOT are kDiskFull, EACCES, EPERM and EROFS kPermission, ENOENT kNotFound, others kInternal.
+// Error::os_error; ENOSPC and EDQUOT are kDiskFull, EACCES, EPERM, EROFS and ELOOP (a symlink in the way) kPermission,
+// ENOENT kNotFound, EXDEV of rename, link and reflink kUnsupported, others kInternal. A path that is empty, absolute or
+// has an empty,
+// "." or ".." component is kInvalidArgument; "." alone names the models dir itself where a folder is wanted.
 // Files and folders that are made get the store's owner when we run as root, whatever the umask.
 
 #include <cstddef>
@@ -54,8 +57,8 @@ class File {
   virtual Status sync_all() = 0;
   // Asks for write-back of a range to begin; a hint.
   virtual void start_write_back(std::uint64_t offset, std::uint64_t length) = 0;
-  // fallocate(2), never its emulation: reserves the space and grows the file to `size_bytes`. kUnsupported where the file
-  // system cannot; the caller then truncates to size instead.
+  // fallocate(2), never its emulation: reserves the space and grows the file to `size_bytes`. kUnsupported where the
+  // file system cannot; the caller then truncates to size instead.
   virtual Status preallocate(std::uint64_t size_bytes) = 0;
   virtual Status truncate(std::uint64_t size_bytes) = 0;
   virtual Result<FileStat> stat() = 0;
@@ -64,6 +67,7 @@ class File {
   // A write lease (F_SETLEASE) taken and given back: true if nobody else has the file open, kUnsupported where leases
   // are not to be had.
   virtual Result<bool> nobody_else_has_it_open() = 0;
+  // The mode, whatever the umask; and the store's owner when we run as root.
   virtual Status set_mode(unsigned mode) = 0;
 };
 
@@ -81,7 +85,7 @@ class FileSystem {
   virtual Result<std::unique_ptr<File>> open(const std::string& path, OpenMode how, unsigned mode = 0644) = 0;
   // Whole content; kCorrupt when it is longer than `max_bytes`.
   virtual Result<std::string> read_file(const std::string& path, std::uint64_t max_bytes) = 0;
-  // lstat.
+  // lstat; but for the models dir, `blobs` and `manifests`, which are what a trusted symlink leads to.
   virtual Result<FileStat> stat(const std::string& path) = 0;
   // Names without "." and "..", in no order.
   virtual Result<std::vector<DirectoryEntry>> list(const std::string& path) = 0;

@@ -1,5 +1,6 @@
 #pragma once
-// XXH3-128, streaming: the cheap checksum of what has been received of a chunk. Finds rot, not attackers. Not thread-safe.
+// XXH3-128, streaming: the cheap checksum of what has been received of a chunk. Finds rot, not attackers. Not
+// thread-safe.
 
 #include <array>
 #include <compare>

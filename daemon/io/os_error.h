@@ -1,0 +1,19 @@
+#pragma once
+// From errno to Error, the same for every file system: the code that callers act on, and a sentence that names the
+// operation and the path.
+
+#include <string>
+#include <string_view>
+
+#include "common/result.h"
+
+namespace pullama::io {
+
+// "write /models/blobs/sha256-…: No space left on device". ENOSPC and EDQUOT are kDiskFull, EACCES, EPERM, EROFS and
+// ELOOP (a symlink that is not followed) kPermission, ENOENT kNotFound, others kInternal.
+Error os_error(std::string_view operation, const std::string& path, int error_number);
+
+// The same for an operation that this file system cannot do at all, so that the caller goes on without it.
+Error unsupported(std::string_view operation, const std::string& path, int error_number);
+
+}  // namespace pullama::io
