@@ -1,8 +1,8 @@
 #pragma once
-// What we know about blobs that we verified ourselves, in SQLite (.pullm/history.db, WAL): exactly this file (device, inode, size,
-// mtime, ctime in ns) had this digest, and its chunks these XXH3. A convenience: a database that is missing, corrupt or
-// not writable is made anew or done without (one warning through `warn`), and no transfer fails or waits for it.
-// Thread-safe; calls block on SQLite for at most its busy time-out (1 s), never on the control thread.
+// What we know about blobs that we verified ourselves, in SQLite (.pullm/history.db, WAL): exactly this file (device,
+// inode, size, mtime, ctime in ns) had this digest, and its chunks these XXH3. A convenience: a database that is
+// missing, corrupt or not writable is made anew or done without (one warning through `warn`), and no transfer fails or
+// waits for it. Thread-safe; calls block on SQLite for at most its busy time-out (1 s), never on the control thread.
 
 #include <cstdint>
 #include <functional>
@@ -29,7 +29,7 @@ struct HistoryEntry {
   std::string kind;              // pull, push
   std::string model;             // full display name
   std::string models_dir;
-  std::string result;            // completed, failed, cancelled
+  std::string result;  // completed, failed, cancelled
   std::string error;
   std::uint64_t total_bytes = 0;
   std::uint64_t transferred_bytes = 0;
@@ -47,6 +47,10 @@ class Ledger {
   // True when exactly this file (all of device, inode, size, mtime, ctime) is known to have the digest.
   virtual bool is_verified(const Digest& digest, const io::FileStat& stat) = 0;
   virtual void record(const Digest& digest, const io::FileStat& stat, const std::vector<ChunkSum>& chunks) = 0;
+  // Linking, unlinking and touching a file change its ctime: when exactly `before` is known, it is known as `after`
+  // from now on (the same file, else nothing happens), chunks included. For callers that looked before and after doing
+  // so.
+  virtual void carry_over(const Digest& digest, const io::FileStat& before, const io::FileStat& after) = 0;
   virtual std::vector<ChunkSum> chunks(const Digest& digest) = 0;
   virtual void forget(const Digest& digest) = 0;
 

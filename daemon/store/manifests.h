@@ -1,7 +1,8 @@
 #pragma once
-// The manifests folder: finding, reading and writing manifests by Ollama's scan rules (manifests/<host>/<ns>/<model>/<tag>,
-// names compared without regard to case). Blocking; any thread but control.
+// The manifests folder: finding, reading and writing manifests by Ollama's scan rules
+// (manifests/<host>/<ns>/<model>/<tag>, names compared without regard to case). Blocking; any thread but control.
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -17,7 +18,7 @@ namespace pullama::store {
 
 struct InstalledManifest {
   ModelName name;
-  std::string path;       // below the models dir
+  std::string path;  // below the models dir
   std::int64_t mtime_ns = 0;
 };
 
@@ -42,7 +43,8 @@ class Manifests {
   Result<std::vector<InstalledManifest>> scan();
   // kNotFound where there is none; kCorrupt where it does not parse.
   Result<manifest::Manifest> read(const ModelName& name);
-  // Byte for byte, atomically (temporary directly below manifests/), mode 0644, new folders synced. Precondition: Lock held.
+  // Byte for byte, atomically (temporary directly below manifests/), mode 0644, new folders synced. Precondition: Lock
+  // held.
   Status write(const ModelName& name, const std::string& raw);
 
  private:

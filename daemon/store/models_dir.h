@@ -27,7 +27,7 @@ std::string keep_path(const Digest& digest);        // .pullm/keep/sha256-<hex>
 std::string manifest_path(const ModelName& name);   // manifests/<host>/<ns>/<model>/<tag>
 std::string manifest_temporary();                   // manifests/.pullm-<random>.tmp, new at each call
 // Ollama's own unfinished downloads.
-std::string ollama_partial_path(const Digest& digest);                 // blobs/sha256-<hex>-partial
-std::string ollama_part_path(const Digest& digest, unsigned number);   // blobs/sha256-<hex>-partial-<n>
+std::string ollama_partial_path(const Digest& digest);                // blobs/sha256-<hex>-partial
+std::string ollama_part_path(const Digest& digest, unsigned number);  // blobs/sha256-<hex>-partial-<n>
 
 }  // namespace pullama::store

@@ -1,0 +1,68 @@
+#pragma once
+// What is installed: the list of models and what the store knows of one. Reads manifests, configs and texts only; the
+// weights are the client's to look into (a hostile GGUF must not meet the daemon). Everything that a registry wrote is
+// bounded here; making it printable is the client's. Blocking; any thread but control.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/digest.h"
+#include "common/model_name.h"
+#include "common/result.h"
+#include "daemon/io/file_system.h"
+#include "daemon/store/manifests.h"
+
+namespace pullama::store {
+
+struct ListedModel {
+  ModelName name;
+  std::optional<Digest>
+      digest;  // SHA-256 of the manifest's bytes, whose first 12 digits are the ID; none where unreadable
+  std::uint64_t size_bytes = 0;  // of layers and config as the manifest states them
+  std::int64_t mtime_ns = 0;     // of the manifest
+  std::string broken;  // why it cannot be used: an unreadable manifest, a blob that is missing or short; else empty
+};
+
+struct ShownLayer {
+  std::string media_type;
+  Digest digest;
+  std::uint64_t size_bytes = 0;
+  bool present = false;                  // the blob is there with that size
+  std::vector<std::string> shared_with;  // display names of other models that name it
+};
+
+struct ShownModel {
+  ModelName name;
+  Digest digest;
+  std::uint64_t size_bytes = 0;
+  std::int64_t mtime_ns = 0;
+  // From the config; empty where it does not say.
+  std::string format, family, parameter_size, quantization;
+  std::string remote_host, remote_model;  // of a cloud model, which may have no layers
+  std::optional<ShownLayer> config;
+  std::vector<ShownLayer> layers;  // in manifest order
+  std::vector<std::string> licenses;
+  std::string template_text, system_text;
+  // Of the params blob, a JSON object: values as text, one entry for each element of an array.
+  std::vector<std::pair<std::string, std::string>> parameters;
+};
+
+class Library {
+ public:
+  explicit Library(io::FileSystem& fs) : fs_(fs), manifests_(fs) {}
+
+  // Newest first, equal times by name. What is broken is listed as such and hides nothing else.
+  Result<std::vector<ListedModel>> list();
+  // Found without regard to case. kNotFound where there is none, kCorrupt where its manifest does not parse. A text
+  // whose blob is missing, longer than 1 MiB or no UTF-8 is left out.
+  Result<ShownModel> show(const ModelName& name);
+
+ private:
+  io::FileSystem& fs_;
+  Manifests manifests_;
+};
+
+}  // namespace pullama::store
