@@ -1,5 +1,6 @@
 #pragma once
-// What can go wrong between us and a registry, as the engine's retry rules need to know it (the fault table of engine.md).
+// What can go wrong between us and a registry, as the engine's retry rules need to know it (the fault table of
+// engine.md).
 
 #include <chrono>
 #include <optional>
@@ -19,13 +20,14 @@ struct Fault {
     kTimeLimit,     // --timeout: go on from the last byte
     kProtocol,      // wrong Content-Range or total, 416, HTML, …: named, retried as transient
     kNoRanges,      // a 200 where 206 was asked and the sink did not want the whole body
-    kPermanent,     // not found, denied, bad certificate, refused redirect, 412, a lie about sizes: `error` says it, no retry
+    kPermanent,     // not found, denied, bad certificate, refused redirect, 412, a lie about sizes: `error` says it, no
+                    // retry
     kStopped,       // the stop token
     kSink,          // the sink returned false: the caller knows why
   };
   Kind kind = Kind::kTransient;
-  Error error;            // what a person reads in the end; its code decides the exit code
-  int http_status = 0;    // 0 where no response arrived
+  Error error;                                      // what a person reads in the end; its code decides the exit code
+  int http_status = 0;                              // 0 where no response arrived
   std::optional<std::chrono::seconds> retry_after;  // clamped to [0, 300 s]
   Stage stage = Stage::kConnect;
 };

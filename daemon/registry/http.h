@@ -27,8 +27,8 @@ std::string_view stage_name(Stage stage);
 
 struct HttpHead {
   int status = 0;
-  std::vector<Header> headers;          // of the last response only, values byte for byte
-  bool peer_is_private = false;         // loopback, link-local, private, unspecified: by the address really connected to
+  std::vector<Header> headers;   // of the last response only, values byte for byte
+  bool peer_is_private = false;  // loopback, link-local, private, unspecified: by the address really connected to
   // First header of that name, case-insensitively; nullptr where there is none.
   const std::string* find(std::string_view name) const;
 };
@@ -56,19 +56,19 @@ class HttpBody {
 
 struct HttpRequest {
   std::string method = "GET";
-  std::string url;                       // sent byte for byte
-  std::vector<Header> headers;           // User-Agent, Range, Authorization, … : all by the caller
+  std::string url;              // sent byte for byte
+  std::vector<Header> headers;  // User-Agent, Range, Authorization, … : all by the caller
   HttpBody* body = nullptr;
   std::chrono::milliseconds connect_timeout{30'000};  // DNS, TCP and TLS together
   std::chrono::milliseconds head_timeout{30'000};     // from the request sent to the last header byte
   std::chrono::milliseconds total_timeout{0};         // --timeout; 0 = none
-  bool refuse_private_addresses = false;  // judged by the address about to be connected to; see redirect.h
+  bool refuse_private_addresses = false;              // judged by the address about to be connected to; see redirect.h
 };
 
 struct HttpFailure {
   enum class Kind {
-    kStopped,         // the stop token
-    kAborted,         // the handler returned false
+    kStopped,  // the stop token
+    kAborted,  // the handler returned false
     kDns,
     kConnect,
     kTls,             // handshake broken off
@@ -98,7 +98,8 @@ class HttpConnection {
 
 // What all connections of a job share.
 struct HttpOptions {
-  std::string ca_file;  // --ca-file: PEM, trusted for this job beside nothing else; empty: the system's (or SSL_CERT_FILE/_DIR)
+  std::string
+      ca_file;  // --ca-file: PEM, trusted for this job beside nothing else; empty: the system's (or SSL_CERT_FILE/_DIR)
 };
 
 class Http {

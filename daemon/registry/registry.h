@@ -1,8 +1,8 @@
 #pragma once
 // One registry host as one job sees it: manifests, blobs and chunksums of repositories, with authentication
-// (anonymous first, then the challenge), redirects and limits handled. Does not retry, except that a token is fetched and
-// the request repeated once after a 401, and a 412 once with Ollama's User-Agent: the engine's retry rules own the rest.
-// Thread-safe: many connections share the token and the resolved URLs; one refresh serves all.
+// (anonymous first, then the challenge), redirects and limits handled. Does not retry, except that a token is fetched
+// and the request repeated once after a 401, and a 412 once with Ollama's User-Agent: the engine's retry rules own the
+// rest. Thread-safe: many connections share the token and the resolved URLs; one refresh serves all.
 
 #include <cstdint>
 #include <functional>
@@ -67,8 +67,8 @@ class BlobSink {
 
 class Registry;
 
-// One blob at its registry: the URL it really lies at is resolved once and used byte for byte for every range until it is
-// refused. While one connection resolves, others wait for it.
+// One blob at its registry: the URL it really lies at is resolved once and used byte for byte for every range until it
+// is refused. While one connection resolves, others wait for it.
 class BlobSource {
  public:
   virtual ~BlobSource() = default;
@@ -83,7 +83,8 @@ class BlobSource {
 class Registry {
  public:
   // `host` with ":port" where there is one.
-  Registry(Http& http, const io::Clock& clock, const Credentials& credentials, std::string host, RegistryOptions options);
+  Registry(Http& http, const io::Clock& clock, const Credentials& credentials, std::string host,
+           RegistryOptions options);
   ~Registry();
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
