@@ -14,6 +14,7 @@
 
 #include "common/digest.h"
 #include "proto/job.h"
+#include "proto/message.h"
 #include "proto/results.h"
 
 namespace pullama::proto {
@@ -224,8 +225,11 @@ bool is_event_type(std::string_view name);
 EventClass classify(const EventBody& body);
 std::string_view type_of(const EventBody& body);
 
-// read<Event>() and write<Event>() of message.h deal with the params of the notification; a type that this version does
-// not know is kUnsupported, to be passed over.
+// The params of the notification. A type that this version does not know is kUnsupported, to be passed over.
+template <>
+Result<Event> read<Event>(std::string_view json);
+template <>
+std::string write<Event>(const Event& event);
 
 // Every member of the event but the envelope, nested ones with a dot, values as JSON text: for people who debug.
 std::vector<std::pair<std::string, std::string>> event_members(const Event& event);
