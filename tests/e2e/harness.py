@@ -51,6 +51,7 @@ class Sandbox:
             folder.mkdir(mode=0o700)
         self.socket = self.runtime / "pullama" / "pullamad.sock"
         self.children = []
+        self.patience = 30  # for processes to end after SIGTERM
         log = f"log_path={self.reports}/report:exitcode=99"
         self.environment = {
             "PATH": ":".join([os.path.dirname(PULLAMAD), os.path.dirname(PULLAMA), "/usr/local/sbin", "/usr/local/bin",
@@ -157,14 +158,14 @@ class Sandbox:
                 pass
         for child in self.children:
             try:
-                child.wait(30)
+                child.wait(self.patience)
             except subprocess.TimeoutExpired:
-                wrong.append(f"still running 30 s after SIGTERM: {self.name_of(child.pid)}")
+                wrong.append(f"still running {self.patience} s after SIGTERM: {self.name_of(child.pid)}")
                 self.kill(child)
             for pipe in (child.stdin, child.stdout, child.stderr):
                 if pipe:
                     pipe.close()
-        end = time.monotonic() + 30
+        end = time.monotonic() + self.patience
         while self.processes() and time.monotonic() < end:
             time.sleep(0.02)
         for pid in self.processes():
