@@ -145,6 +145,7 @@ class TransferState {
   std::uint64_t limit_locked() const;
   void restart_front_locked();
   void end_locked(End how);
+  bool writer_is_due_locked() const;
   void mark_slow_locked(io::Clock::SteadyTime now, bool throttled);
 
   const io::Clock& clock_;
