@@ -10,6 +10,9 @@ double burst_bytes(std::uint64_t rate) {
   return std::max(static_cast<double>(RateLimit::kMaxTakeBytes), static_cast<double>(rate) / 10);
 }
 
+// A job that took nothing for this long has no share any more.
+constexpr auto kForgetJobAfter = std::chrono::milliseconds(500);
+
 }  // namespace
 
 RateLimit::RateLimit(const io::Clock& clock, std::uint64_t bytes_per_second)
@@ -19,7 +22,8 @@ void RateLimit::set_rate(std::uint64_t bytes_per_second) {
   const std::lock_guard lock(mutex_);
   refill_locked();
   rate_ = bytes_per_second;
-  tokens_ = std::min(tokens_, burst_bytes(rate_));
+  spare_ = std::min(spare_, burst_bytes(rate_));
+  for (auto& [id, job] : jobs_) job.tokens = std::min(job.tokens, burst_bytes(rate_));
   grant_locked();
   changed_.notify_all();
 }
@@ -33,28 +37,56 @@ void RateLimit::refill_locked() {
   const auto now = clock_.now();
   const double seconds = std::chrono::duration<double>(now - refilled_).count();
   refilled_ = now;
-  tokens_ = std::min(burst_bytes(rate_), tokens_ + seconds * static_cast<double>(rate_));
+  std::erase_if(jobs_, [&](const auto& entry) {
+    return entry.second.waiting.empty() && now - entry.second.seen > kForgetJobAfter;
+  });
+  const double burst = burst_bytes(rate_);
+  const double income = seconds * static_cast<double>(rate_);
+  if (jobs_.empty()) {
+    spare_ = std::min(burst, spare_ + income);
+    return;
+  }
+  const auto count = static_cast<double>(jobs_.size());
+  for (auto& [id, job] : jobs_) {
+    job.tokens += income / count;
+    const double cap = std::max(burst / count, static_cast<double>(kMaxTakeBytes));
+    if (job.tokens > cap) {
+      spare_ += job.tokens - cap;
+      job.tokens = cap;
+    }
+  }
+  spare_ = std::min(spare_, burst);
 }
 
 io::Clock::Duration RateLimit::grant_locked() {
   using std::chrono::milliseconds;
-  while (!waiting_.empty()) {
-    auto job = waiting_.upper_bound(last_job_);
-    if (job == waiting_.end()) job = waiting_.begin();
-    Waiter& next = *job->second.front();
-    const auto wanted = static_cast<double>(next.bytes);
-    if (rate_ != 0 && tokens_ < wanted) {
-      const auto wait = std::chrono::duration<double>((wanted - tokens_) / static_cast<double>(rate_));
-      return std::clamp(std::chrono::duration_cast<io::Clock::Duration>(wait), io::Clock::Duration(milliseconds(1)),
-                        io::Clock::Duration(milliseconds(100)));
+  io::Clock::Duration wait = milliseconds(100);
+  // Round after round over the jobs, beginning behind the one that had the last turn.
+  for (bool granted = true; granted;) {
+    granted = false;
+    auto at = jobs_.upper_bound(last_job_);
+    for (std::size_t i = 0; i < jobs_.size(); ++i, ++at) {
+      if (at == jobs_.end()) at = jobs_.begin();
+      Job& job = at->second;
+      if (job.waiting.empty()) continue;
+      Waiter& next = *job.waiting.front();
+      const auto wanted = static_cast<double>(next.bytes);
+      if (rate_ != 0 && job.tokens + spare_ < wanted) {
+        const auto seconds = std::chrono::duration<double>((wanted - job.tokens - spare_) / static_cast<double>(rate_));
+        wait = std::min(wait, std::chrono::ceil<io::Clock::Duration>(seconds));
+        continue;
+      }
+      if (rate_ != 0) {
+        spare_ -= std::max(0.0, wanted - job.tokens);
+        job.tokens = std::max(0.0, job.tokens - wanted);
+      }
+      next.granted = true;
+      job.waiting.pop_front();
+      last_job_ = at->first;
+      granted = true;
     }
-    if (rate_ != 0) tokens_ -= wanted;
-    next.granted = true;
-    last_job_ = job->first;
-    job->second.pop_front();
-    if (job->second.empty()) waiting_.erase(job);
   }
-  return milliseconds(100);
+  return std::max<io::Clock::Duration>(wait, milliseconds(1));
 }
 
 bool RateLimit::take(std::uint64_t job, std::uint64_t bytes, std::stop_token stop) {
@@ -69,9 +101,11 @@ bool RateLimit::take(std::uint64_t job, std::uint64_t bytes, std::stop_token sto
 bool RateLimit::take_turn(std::uint64_t job, std::uint64_t bytes, const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   if (rate_ == 0) return true;
+  refill_locked();
   Waiter self{bytes};
-  waiting_[job].push_back(&self);
+  jobs_[job].waiting.push_back(&self);
   while (true) {
+    jobs_[job].seen = clock_.now();
     refill_locked();
     const auto wait = grant_locked();
     if (self.granted) {
@@ -79,9 +113,7 @@ bool RateLimit::take_turn(std::uint64_t job, std::uint64_t bytes, const std::sto
       return true;
     }
     if (stop.stop_requested()) {
-      auto queue = waiting_.find(job);
-      queue->second.remove(&self);
-      if (queue->second.empty()) waiting_.erase(queue);
+      jobs_[job].waiting.remove(&self);
       changed_.notify_all();
       return false;
     }

@@ -34,6 +34,13 @@ class RateLimit {
     std::uint64_t bytes = 0;
     bool granted = false;
   };
+  // What comes in is shared equally among the jobs at work, so that a job with one connection gets as much as one with
+  // sixteen; what a job does not use others may.
+  struct Job {
+    double tokens = 0;
+    std::list<Waiter*> waiting;
+    io::Clock::SteadyTime seen;
+  };
   bool take_turn(std::uint64_t job, std::uint64_t bytes, const std::stop_token& stop);
   void refill_locked();
   // Grants in turn over jobs while tokens last; returns how long until the next grant.
@@ -43,10 +50,10 @@ class RateLimit {
   mutable std::mutex mutex_;  // guards all below
   std::condition_variable_any changed_;
   std::uint64_t rate_ = 0;
-  double tokens_ = 0;
+  double spare_ = 0;
   io::Clock::SteadyTime refilled_;
-  std::map<std::uint64_t, std::list<Waiter*>> waiting_;  // by job
-  std::uint64_t last_job_ = 0;                           // whose turn it was
+  std::map<std::uint64_t, Job> jobs_;
+  std::uint64_t last_job_ = 0;  // whose turn it was
 };
 
 }  // namespace pullama::engine
