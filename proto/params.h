@@ -52,14 +52,8 @@ struct JobListParams {
   std::optional<std::string> job;
 };
 
-struct JobParams {  // job.get, job.pause, job.resume
+struct JobParams {  // job.get, job.pause, job.resume, job.cancel
   std::string job;
-};
-
-struct JobCancelParams {
-  std::string job;
-  // Do nothing while another connection is subscribed to this very job; the reply says how many are.
-  bool unless_watched = false;
 };
 
 struct QueueAddParams {
@@ -88,8 +82,6 @@ struct QueueRetryParams {  // neither: every failed entry
 
 struct QueueStopParams {
   bool after_current = true;
-  // Do nothing while another connection that sent queue.start is there; `paused` of the reply tells which it was.
-  bool unless_attached = false;
 };
 
 struct SubscribeParams {

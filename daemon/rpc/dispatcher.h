@@ -30,6 +30,8 @@ class Dispatcher {
   }
   // `params` is the text of a JSON object.
   void add_text(std::string_view method, Handler handler);
+  // Told of what a handler threw, for the log.
+  void on_exception(std::function<void(const std::string& method, const char* what)> report);
 
   bool knows(std::string_view method) const;
   // -32601 for a method that nobody added. Never throws.
@@ -37,6 +39,7 @@ class Dispatcher {
 
  private:
   std::unordered_map<std::string, Handler> handlers_;
+  std::function<void(const std::string&, const char*)> on_exception_;
 };
 
 }  // namespace pullama::rpc

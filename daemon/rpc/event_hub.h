@@ -29,7 +29,9 @@ class EventHub {
   // change that was published and none that was not: change the state and publish in one turn of the loop.
   using SnapshotProvider = std::function<proto::Snapshot()>;
 
-  EventHub(boost::asio::io_context& io, SnapshotProvider snapshot);
+  using Now = std::function<std::chrono::steady_clock::time_point()>;
+
+  EventHub(boost::asio::io_context& io, SnapshotProvider snapshot, Now now = std::chrono::steady_clock::now);
   ~EventHub();
   EventHub(const EventHub&) = delete;
   EventHub& operator=(const EventHub&) = delete;
@@ -58,9 +60,12 @@ class EventHub {
   // Time between two passes of samples: 100 ms, more with many subscribers, never over a second.
   static std::chrono::milliseconds pass_interval(std::size_t subscribers);
 
+  static constexpr std::size_t kRingEvents = 4096;      // state changes kept for `since`
+  static constexpr std::size_t kRingBytes = 16U << 20;  // and no more than this of them
+
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace pullama::rpc

@@ -35,7 +35,6 @@ class Listener {
 
  private:
   Listener() = default;
-  Status check_nobody_listens() const;
   std::string path_;
   int fd_ = -1;
   int lock_fd_ = -1;

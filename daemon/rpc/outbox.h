@@ -22,8 +22,10 @@ class Outbox {
   static constexpr std::size_t kMaxBytes = 1U << 20;    // of one session, the queue's own memory included
   static constexpr std::size_t kLowWater = 256U << 10;  // below: more may be asked for or replayed
   static constexpr std::size_t kEntryOverhead = 192;    // what an entry costs beside its text
-  // A reply may be longer than kMaxBytes (10,000 queue entries); one such at a time, beside the limit.
+  // A reply may be longer than kMaxBytes (10,000 queue entries). Such lines are counted beside it: one of any length,
+  // more while they stay below kMaxLargeBytes together.
   static constexpr std::size_t kLargeLineBytes = kMaxBytes / 2;
+  static constexpr std::size_t kMaxLargeBytes = 8U << 20;
 
   // A reply or a state change. False: it does not fit, even after all samples were dropped; nothing was queued.
   [[nodiscard]] bool push(Line line);
@@ -33,7 +35,7 @@ class Outbox {
 
   bool empty() const { return entries_.empty(); }
   std::size_t bytes() const { return bytes_; }  // without a large line
-  bool has_large_line() const { return large_lines_ > 0; }
+  bool has_large_line() const { return large_bytes_ > 0; }
 
   // The unsent text, oldest first, in at most `max_pieces` pieces, valid until the outbox changes.
   std::vector<std::string_view> gather(std::size_t max_pieces) const;
@@ -57,7 +59,7 @@ class Outbox {
   Entries entries_;
   std::unordered_map<std::string, Entries::iterator> samples_;  // unsent ones that have a key
   std::size_t bytes_ = 0;
-  std::size_t large_lines_ = 0;
+  std::size_t large_bytes_ = 0;
   std::size_t front_sent_ = 0;  // of the first line
 };
 

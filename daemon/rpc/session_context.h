@@ -21,11 +21,13 @@ class SessionContext {
   // Runs once when the connection is gone, however it went; several may be added.
   virtual void on_close(std::function<void()> action) = 0;
 
-  // Queues a message; it leaves in this turn of the loop. One that does not fit ends the session, in a later turn.
+  // Queues a message, which is written in a later turn. One that does not fit ends the session, in a later turn too.
   virtual void send(Line line) = 0;
   virtual void send_sample(const std::string& key, Line line) = 0;
   // `action` runs once, in a later turn, when less than Outbox::kLowWater waits to be written.
   virtual void when_drained(std::function<void()> action) = 0;
+  // A client may close its sending side and go on reading: then the connection ends with the last reply, unless held.
+  virtual void hold_open(bool held) = 0;
   // Drops the connection in a later turn; what is unsent is lost.
   virtual void disconnect() = 0;
 };
