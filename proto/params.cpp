@@ -55,6 +55,12 @@ void fields(V& v, Ref<V, JobParams> p) {
 }
 
 template <class V>
+void fields(V& v, Ref<V, JobCancelParams> p) {
+  v.required("job", p.job);
+  v.flag("unless_watched", p.unless_watched);
+}
+
+template <class V>
 void fields(V& v, Ref<V, QueueAddParams> p) {
   v.required("models", p.models);
   v.object("options", p.options);
@@ -100,6 +106,7 @@ std::string check(const QueueRetryParams& p) {
 template <class V>
 void fields(V& v, Ref<V, QueueStopParams> p) {
   v.defaulted("after_current", p.after_current);
+  v.flag("unless_attached", p.unless_attached);
 }
 
 template <class V>
@@ -202,6 +209,7 @@ PULLAMA_STRICT_MESSAGE(ShutdownParams)
 PULLAMA_STRICT_MESSAGE(StartParams)
 PULLAMA_STRICT_MESSAGE(JobListParams)
 PULLAMA_STRICT_MESSAGE(JobParams)
+PULLAMA_STRICT_MESSAGE(JobCancelParams)
 PULLAMA_STRICT_MESSAGE(QueueAddParams)
 PULLAMA_STRICT_MESSAGE(QueueEntryParams)
 PULLAMA_STRICT_MESSAGE(QueueMoveParams)

@@ -52,8 +52,14 @@ struct JobListParams {
   std::optional<std::string> job;
 };
 
-struct JobParams {  // job.get, job.pause, job.resume, job.cancel
+struct JobParams {  // job.get, job.pause, job.resume
   std::string job;
+};
+
+struct JobCancelParams {
+  std::string job;
+  // Do nothing while another connection is subscribed to this very job; the reply says how many are.
+  bool unless_watched = false;
 };
 
 struct QueueAddParams {
@@ -82,6 +88,8 @@ struct QueueRetryParams {  // neither: every failed entry
 
 struct QueueStopParams {
   bool after_current = true;
+  // Do nothing while another connection that sent queue.start is there; `paused` of the reply tells which it was.
+  bool unless_attached = false;
 };
 
 struct SubscribeParams {

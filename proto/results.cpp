@@ -154,6 +154,7 @@ template <class V>
 void fields(V& v, Ref<V, JobStateResult> r) {
   v.required("job", r.job);
   v.required("state", r.state);
+  v.optional("watchers", r.watchers);
 }
 
 template <class V>

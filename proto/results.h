@@ -73,6 +73,8 @@ struct JobList {
 struct JobStateResult {  // job.pause, job.resume, job.cancel
   std::string job;
   JobState state = JobState::kPaused;
+  // job.cancel with unless_watched that did nothing: other connections that watch the job.
+  std::optional<std::uint64_t> watchers;
 };
 
 struct QueueEntry {

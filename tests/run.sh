@@ -81,7 +81,7 @@ run_tests() {
 }
 
 for preset in $presets; do
-  if step "$preset: configure" "$logs/$preset-configure.log" cmake --preset "$preset" &&
+  if step "$preset: configure" "$logs/$preset-configure.log" cmake --preset "$preset" -DPULLAMA_TESTS=ON &&
     step "$preset: build" "$logs/$preset-build.log" cmake --build "build/$preset" -j "$jobs"; then
     run_tests "$preset"
   else

@@ -58,7 +58,8 @@ struct BlobAdopted {
 };
 struct BlobProgress {  // a sample, at most 10 a second a job
   BlobRef blob;
-  std::uint64_t bytes_done = 0;      // real bytes, may fall when damage is found; the relay keeps the shown figure from falling
+  std::uint64_t bytes_done =
+      0;  // real bytes, may fall when damage is found; the relay keeps the shown figure from falling
   std::uint64_t job_bytes_done = 0, job_bytes_total = 0;
   double bytes_per_second = 0;
   std::optional<std::chrono::seconds> eta;

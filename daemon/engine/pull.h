@@ -1,7 +1,7 @@
 #pragma once
-// A pull from first to last: manifest, blobs, manifest written. Runs on the calling thread plus workers of its own that are
-// all gone when run() returns. Every wait ends within 100 ms of a stop; what was received is then synced and checkpointed
-// first. Never leaves a half-written file under a final name.
+// A pull from first to last: manifest, blobs, manifest written. Runs on the calling thread plus workers of its own that
+// are all gone when run() returns. Every wait ends within 100 ms of a stop; what was received is then synced and
+// checkpointed first. Never leaves a half-written file under a final name.
 
 #include <chrono>
 #include <cstdint>
@@ -48,11 +48,11 @@ struct PullRequest {
   std::optional<unsigned> max_retries = 6;  // a chunk, without one byte gained by the blob; nullopt: unlimited
   std::uint64_t chunk_bytes = 64ULL << 20;
   std::chrono::milliseconds request_timeout{std::chrono::minutes(30)};
-  unsigned connections = 0;  // to one blob, 1 to 16; 0: found out
+  unsigned connections = 0;                 // to one blob, 1 to 16; 0: found out
   std::uint64_t rate_bytes_per_second = 0;  // this job's; 0: none
   std::string ca_file;
   std::string user_agent;
-  bool force = false;  // start although the disk looks too small
+  bool force = false;                     // start although the disk looks too small
   std::optional<Digest> manifest_before;  // of an earlier run of the same job: a difference is reported
 };
 

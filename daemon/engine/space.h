@@ -1,6 +1,6 @@
 #pragma once
-// What the running jobs of one models dir still need on its disk beyond what is allocated already, so that two jobs do not
-// both count on the same free space. Thread-safe.
+// What the running jobs of one models dir still need on its disk beyond what is allocated already, so that two jobs do
+// not both count on the same free space. Thread-safe.
 
 #include <cstdint>
 #include <map>
@@ -31,8 +31,8 @@ class SpaceReservations {
   };
 
   Reservation open();
-  // Claims `bytes` if `free_bytes` minus the claims of others and kSpaceReserveBytes allows it; otherwise changes nothing and
-  // returns false. `force` claims in any case.
+  // Claims `bytes` if `free_bytes` minus the claims of others and kSpaceReserveBytes allows it; otherwise changes
+  // nothing and returns false. `force` claims in any case.
   bool try_claim(Reservation& reservation, std::uint64_t bytes, std::uint64_t free_bytes, bool force);
   std::uint64_t claimed_by_others(const Reservation& reservation) const;
 

@@ -23,7 +23,12 @@ struct ListedModel {
       digest;  // SHA-256 of the manifest's bytes, whose first 12 digits are the ID; none where unreadable
   std::uint64_t size_bytes = 0;  // of layers and config as the manifest states them
   std::int64_t mtime_ns = 0;     // of the manifest
-  std::string broken;  // why it cannot be used: an unreadable manifest, a blob that is missing or short; else empty
+  std::string broken;            // why it cannot be used: an unreadable manifest, a missing blob; else empty
+};
+
+struct Listing {
+  std::vector<ListedModel> models;  // newest first, equal times by name
+  std::vector<Error> unreadable;    // folders below manifests/ whose models cannot be listed
 };
 
 struct ShownLayer {
@@ -35,6 +40,8 @@ struct ShownLayer {
 };
 
 struct ShownModel {
+  ShownModel(ModelName its_name, const Digest& its_digest) : name(std::move(its_name)), digest(its_digest) {}
+
   ModelName name;
   Digest digest;
   std::uint64_t size_bytes = 0;
@@ -54,8 +61,8 @@ class Library {
  public:
   explicit Library(io::FileSystem& fs) : fs_(fs), manifests_(fs) {}
 
-  // Newest first, equal times by name. What is broken is listed as such and hides nothing else.
-  Result<std::vector<ListedModel>> list();
+  // What is broken is listed as such and hides nothing else.
+  Result<Listing> list();
   // Found without regard to case. kNotFound where there is none, kCorrupt where its manifest does not parse. A text
   // whose blob is missing, longer than 1 MiB or no UTF-8 is left out.
   Result<ShownModel> show(const ModelName& name);

@@ -37,10 +37,14 @@ class Manifests {
   // Waits at most `limit` (polling every 20 ms), kLocked after it, kCancelled on stop.
   Result<Lock> lock(std::chrono::milliseconds limit, std::stop_token stop);
 
-  // The spelling of an existing manifest that matches `name` part by part without regard to case; else `name` itself.
+  // The existing manifest that matches `name` without regard to case, the exact spelling first. Where there is none,
+  // `name` with as many of its leading parts (host, namespace, model) spelled as the folders that are there already, so
+  // that no second folder arises that differs in case only.
   Result<ModelName> existing_spelling(const ModelName& name);
-  // All manifests with valid names, in no order; a path that is no valid name is skipped.
-  Result<std::vector<InstalledManifest>> scan();
+  // All manifests with valid names, in no order; a path that is no valid name is skipped, a symlink at a manifest's
+  // place is not (reading it fails). A folder that cannot be read fails the scan, since what it hides may use any blob;
+  // with `unreadable` it is put there instead.
+  Result<std::vector<InstalledManifest>> scan(std::vector<Error>* unreadable = nullptr);
   // kNotFound where there is none; kCorrupt where it does not parse.
   Result<manifest::Manifest> read(const ModelName& name);
   // Byte for byte, atomically (temporary directly below manifests/), mode 0644, new folders synced. Precondition: Lock

@@ -18,6 +18,10 @@ inline constexpr const char* kHistoryFile = ".pullm/history.db";
 // Taken (flock) by whoever changes manifests or removes blobs: pull's last step, rm, clean, cp, update.
 inline constexpr const char* kManifestsLock = ".pullm/manifests.lock";
 
+// A manifest's temporary: directly below manifests/, where no scan looks for models.
+inline constexpr const char* kTemporaryPrefix = ".pullm-";
+inline constexpr const char* kTemporarySuffix = ".tmp";
+
 std::string blob_path(const Digest& digest);        // blobs/sha256-<hex>
 std::string partial_path(const Digest& digest);     // blobs/sha256-<hex>.partial
 std::string blob_lock_path(const Digest& digest);   // blobs/sha256-<hex>.lock

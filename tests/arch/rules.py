@@ -58,7 +58,8 @@ LIBRARIES_OF = {
 
 # (room, library) -> the only files that may include it, relative to the room.
 ONLY_FILES = {
-    ("daemon/engine", "json"): ["checkpoint.cpp"],
+    # The second reads the part files that Ollama leaves.
+    ("daemon/engine", "json"): ["checkpoint.cpp", "ollama_partial.cpp"],
 }
 # (room, library) -> at most so many files of the room, each a .cpp.
 ONE_FILE = {("daemon/registry", "curl"): 1, ("daemon/registry", "sodium"): 1, ("daemon/store", "sqlite"): 1}
@@ -68,4 +69,9 @@ FORBIDDEN_NAMES = ["util", "utils", "helper", "helpers", "misc", "base"]
 MAX_HEADER_LINES = 150
 MAX_SOURCE_LINES = 400
 # path -> reason. Nothing else may be longer.
-LONG_FILES = {}
+LONG_FILES = {
+    "proto/events.h": "the catalogue of events, a struct each; a reader looks for one, in one place",
+    "proto/params.h": "the catalogue of what requests carry",
+    "proto/results.h": "the catalogue of what replies carry",
+    "proto/fields.h": "templates that turn one list of members into both reading and writing",
+}

@@ -1,0 +1,147 @@
+#include "daemon/engine/blob_lanes.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "daemon/engine/speed_meter.h"
+
+namespace pullama::engine {
+namespace {
+
+// Below this a blob runs in the lanes for small ones.
+constexpr std::uint64_t kLargeBytes = 16ULL << 20;
+constexpr unsigned kSmallLanes = 4;
+constexpr auto kReportEvery = std::chrono::milliseconds(100);
+
+struct Slot {
+  explicit Slot(const BlobRef& ref) : blob(ref) {}
+  const BlobRef blob;
+  BlobGauge gauge;
+  std::atomic<bool> active{false};
+};
+
+class Lanes {
+ public:
+  Lanes(BlobContext& context, const std::vector<BlobRef>& blobs, std::function<void(const BlobRef&)> on_done)
+      : context_(context), on_done_(std::move(on_done)) {
+    for (const BlobRef& blob : blobs) {
+      slots_.push_back(std::make_unique<Slot>(blob));
+      total_ += blob.size_bytes;
+      (blob.size_bytes >= kLargeBytes ? large_ : small_).push_back(slots_.back().get());
+    }
+  }
+
+  Result<LanesOutcome> run(std::stop_token stop) {
+    const std::stop_callback forward(stop, [this] { stop_.request_stop(); });
+    std::vector<std::jthread> threads;
+    const auto start = [&](std::vector<Slot*>& queue) {
+      const std::lock_guard lock(mutex_);
+      ++running_;
+      threads.emplace_back([this, &queue] { run_lane(queue); });
+    };
+    if (!large_.empty()) start(large_);
+    for (unsigned i = 0; i < kSmallLanes && i < small_.size(); ++i) start(small_);
+    std::unique_lock lock(mutex_);
+    while (!changed_.wait_for(lock, kReportEvery, [&] { return running_ == 0; })) {
+      lock.unlock();
+      report();
+      lock.lock();
+    }
+    lock.unlock();
+    threads.clear();
+    if (error_) return fail(*error_);
+    report();
+    for (const auto& slot : slots_) outcome_.fetched_bytes += slot->gauge.travelled;
+    return outcome_;
+  }
+
+ private:
+  Slot* next(std::vector<Slot*>& queue) {
+    const std::lock_guard lock(mutex_);
+    if (queue.empty() || error_ || stop_.stop_requested()) return nullptr;
+    Slot* slot = queue.front();
+    queue.erase(queue.begin());
+    return slot;
+  }
+
+  void run_lane(std::vector<Slot*>& queue) {
+    while (Slot* slot = next(queue)) {
+      slot->active = true;
+      BlobDownload download(context_, slot->blob, slot->gauge);
+      const auto result = download.run(stop_.get_token());
+      slot->active = false;
+      if (!result) {
+        const std::lock_guard lock(mutex_);
+        // A stop that another lane's failure caused is not the reason.
+        if (!error_ || (error_->code == ErrorCode::kCancelled && result.error().code != ErrorCode::kCancelled)) {
+          error_ = result.error();
+        }
+        stop_.request_stop();
+        break;
+      }
+      on_done_(slot->blob);
+      report_one(*slot, slot->blob.size_bytes);
+      const std::lock_guard lock(mutex_);
+      outcome_.saved_bytes += result->saved_bytes;
+    }
+    const std::lock_guard lock(mutex_);
+    if (stop_.stop_requested() && !error_) error_ = Error{ErrorCode::kCancelled, "stopped", "", 0};
+    --running_;
+    changed_.notify_all();
+  }
+
+  // The largest blob under way stands for the job; the totals are over all.
+  void report() {
+    Slot* shown = nullptr;
+    for (const auto& slot : slots_) {
+      if (slot->active && (shown == nullptr || slot->blob.size_bytes > shown->blob.size_bytes)) shown = slot.get();
+    }
+    if (shown != nullptr) report_one(*shown, shown->gauge.bytes_done);
+  }
+
+  void report_one(const Slot& slot, std::uint64_t bytes_done) {
+    std::uint64_t done = 0, travelled = 0;
+    unsigned connections = 0;
+    for (const auto& each : slots_) {
+      done += each->gauge.bytes_done;
+      travelled += each->gauge.travelled;
+      connections += each->gauge.connections;
+    }
+    BlobProgress progress{slot.blob, bytes_done, done, total_, 0, std::nullopt, connections};
+    {
+      const std::lock_guard lock(meter_mutex_);
+      meter_total_ = std::max(meter_total_, travelled);
+      meter_.sample(context_.engine.clock.now(), meter_total_);
+      progress.bytes_per_second = meter_.bytes_per_second();
+      progress.eta = meter_.eta(total_ - std::min(total_, done));
+    }
+    context_.sink.report(progress);
+  }
+
+  BlobContext& context_;
+  const std::function<void(const BlobRef&)> on_done_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  std::uint64_t total_ = 0;
+  std::stop_source stop_;
+  std::mutex mutex_;  // guards the four below and the queues
+  std::condition_variable changed_;
+  unsigned running_ = 0;
+  std::optional<Error> error_;
+  LanesOutcome outcome_;
+  std::vector<Slot*> large_, small_;
+  std::mutex meter_mutex_;  // guards the two below
+  SpeedMeter meter_;
+  std::uint64_t meter_total_ = 0;
+};
+
+}  // namespace
+
+Result<LanesOutcome> run_blob_lanes(BlobContext& context, const std::vector<BlobRef>& blobs,
+                                    std::function<void(const BlobRef&)> on_done, std::stop_token stop) {
+  if (blobs.empty()) return LanesOutcome{};
+  return Lanes(context, blobs, std::move(on_done)).run(std::move(stop));
+}
+
+}  // namespace pullama::engine

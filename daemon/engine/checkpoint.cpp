@@ -1,0 +1,270 @@
+#include "daemon/engine/checkpoint.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "daemon/io/xxh3.h"
+
+namespace pullama::engine {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::string_view kChecksumMember = ",\"checksum\":\"";
+
+io::Xxh128 checksum_of(std::string_view text) { return io::xxh3(std::as_bytes(std::span(text.data(), text.size()))); }
+
+std::string words_hex(const io::Sha256::Midstate& midstate) {
+  std::string hex;
+  for (const std::uint32_t word : midstate.words) fmt::format_to(std::back_inserter(hex), "{:08x}", word);
+  return hex;
+}
+
+std::optional<std::array<std::uint32_t, 8>> parse_words(const std::string& hex) {
+  if (hex.size() != 64) return std::nullopt;
+  std::array<std::uint32_t, 8> words{};
+  for (std::size_t i = 0; i < hex.size(); ++i) {
+    const char c = hex[i];
+    std::uint32_t digit = 0;
+    if (c >= '0' && c <= '9') {
+      digit = static_cast<std::uint32_t>(c - '0');
+    } else if (c >= 'a' && c <= 'f') {
+      digit = static_cast<std::uint32_t>(c - 'a' + 10);
+    } else {
+      return std::nullopt;
+    }
+    words[i / 8] = words[i / 8] << 4 | digit;
+  }
+  return words;
+}
+
+struct Bad {
+  std::string what;
+};
+
+const json& member(const json& object, const char* name) {
+  const auto found = object.find(name);
+  if (found == object.end()) throw Bad{fmt::format("member \"{}\" is missing", name)};
+  return *found;
+}
+
+std::uint64_t number(const json& object, const char* name) {
+  const json& value = member(object, name);
+  if (!value.is_number_unsigned()) throw Bad{fmt::format("\"{}\" is no whole number", name)};
+  return value.get<std::uint64_t>();
+}
+
+std::string text_of(const json& object, const char* name) {
+  const json& value = member(object, name);
+  if (!value.is_string()) throw Bad{fmt::format("\"{}\" is no string", name)};
+  return value.get<std::string>();
+}
+
+const json& list_of(const json& object, const char* name) {
+  const json& value = member(object, name);
+  if (!value.is_array()) throw Bad{fmt::format("\"{}\" is no list", name)};
+  return value;
+}
+
+// [start, end] inclusive on disk to one past; must begin at `at` and stay within the blob.
+Claim range_of(const json& entry, std::uint64_t at, std::uint64_t size_bytes) {
+  if (!entry.is_object()) throw Bad{"a chunk is no object"};
+  const std::uint64_t start = number(entry, "start");
+  const std::uint64_t end = number(entry, "end");
+  if (start != at || end < start || end >= size_bytes)
+    throw Bad{fmt::format("chunks are not contiguous at byte {}", at)};
+  return {start, end + 1};
+}
+
+std::vector<ChunkPlan::Group> parse_groups(const json& document, std::uint64_t size_bytes) {
+  std::vector<ChunkPlan::Group> groups;
+  if (!document.contains("chunksums")) return groups;
+  std::uint64_t at = 0;
+  for (const json& entry : list_of(document, "chunksums")) {
+    const Claim range = range_of(entry, at, size_bytes);
+    auto digest = Digest::parse(text_of(entry, "digest"));
+    if (!digest) throw Bad{"a chunksum is no digest"};
+    const json& verified = member(entry, "verified");
+    if (!verified.is_boolean()) throw Bad{"\"verified\" is no boolean"};
+    groups.push_back({range.begin, range.end, *digest, verified.get<bool>(), 0});
+    at = range.end;
+  }
+  if (at != size_bytes) throw Bad{"chunksums do not cover the blob"};
+  return groups;
+}
+
+std::vector<ChunkPlan::Chunk> parse_chunks(const json& document, std::uint64_t size_bytes,
+                                           const std::vector<ChunkPlan::Group>& groups) {
+  std::vector<ChunkPlan::Chunk> chunks;
+  std::uint64_t at = 0;
+  std::size_t group = 0;
+  for (const json& entry : list_of(document, "chunks")) {
+    const Claim range = range_of(entry, at, size_bytes);
+    ChunkPlan::Chunk chunk;
+    chunk.start = range.begin;
+    chunk.end = range.end;
+    chunk.received = number(entry, "received");
+    if (chunk.received > range.bytes()) throw Bad{fmt::format("chunk at {} claims more than its length", at)};
+    if (entry.contains("xxh3")) {
+      chunk.xxh3 = io::Xxh128::from_hex(text_of(entry, "xxh3"));
+      if (!chunk.xxh3) throw Bad{fmt::format("chunk at {} has a malformed xxh3", at)};
+    }
+    const bool adopted = entry.contains("adopted") && entry["adopted"] == true;
+    if (chunk.received > 0 && !chunk.xxh3 && !adopted) throw Bad{fmt::format("chunk at {} has no xxh3", at)};
+    chunk.adopted = adopted;
+    chunk.checked = chunk.received == 0;
+    while (group < groups.size() && groups[group].end <= chunk.start) ++group;
+    if (group < groups.size()) {
+      if (chunk.end > groups[group].end) throw Bad{fmt::format("chunk at {} crosses a chunksum", at)};
+      chunk.group = static_cast<int>(group);
+    }
+    chunks.push_back(std::move(chunk));
+    at = range.end;
+  }
+  if (at != size_bytes) throw Bad{"chunks do not cover the blob"};
+  return chunks;
+}
+
+// How far the bytes go from 0 without a hole.
+std::uint64_t contiguous(const ChunkPlan& plan) { return plan.first_missing(); }
+
+json parse_document(std::string_view text, const Digest& digest, std::uint64_t size_bytes, std::uint64_t version) {
+  json document = json::parse(text, nullptr, false);
+  if (!document.is_object()) throw Bad{"it is no JSON object"};
+  if (number(document, "version") != version) throw Bad{fmt::format("its version is not {}", version)};
+  if (text_of(document, "digest") != digest.str()) throw Bad{"it belongs to another digest"};
+  if (number(document, "size") != size_bytes) throw Bad{"it belongs to another size"};
+  return document;
+}
+
+}  // namespace
+
+std::string format_checkpoint(const Digest& digest, std::uint64_t inode, std::uint64_t length_bytes, unsigned restarts,
+                              const std::optional<io::Sha256::Midstate>& front, const ChunkPlan& plan) {
+  std::string out;
+  out.reserve(512 + plan.chunks().size() * 112 + plan.groups().size() * 144);
+  auto to = std::back_inserter(out);
+  fmt::format_to(to, R"({{"version":2,"digest":"{}","size":{},"inode":{},"length":{},"chunk_bytes":{},"restarts":{})",
+                 digest.str(), plan.size_bytes(), inode, length_bytes, plan.chunk_bytes(), restarts);
+  if (front && front->length_bytes > 0) {
+    fmt::format_to(to, R"(,"front":{{"offset":{},"sha256":"{}"}})", front->length_bytes, words_hex(*front));
+  }
+  out += ",\"chunks\":[";
+  bool first = true;
+  for (const ChunkPlan::Chunk& chunk : plan.chunks()) {
+    if (!std::exchange(first, false)) out += ',';
+    fmt::format_to(to, R"({{"start":{},"end":{},"received":{})", chunk.start, chunk.end - 1, chunk.received);
+    if (chunk.received > 0 && chunk.xxh3) fmt::format_to(to, R"(,"xxh3":"{}")", chunk.xxh3->hex());
+    if (chunk.adopted) out += ",\"adopted\":true";
+    out += '}';
+  }
+  out += ']';
+  if (!plan.groups().empty()) {
+    out += ",\"chunksums\":[";
+    first = true;
+    for (const ChunkPlan::Group& group : plan.groups()) {
+      if (!std::exchange(first, false)) out += ',';
+      fmt::format_to(to, R"({{"start":{},"end":{},"digest":"{}","verified":{}}})", group.start, group.end - 1,
+                     group.digest.str(), group.verified);
+    }
+    out += ']';
+  }
+  const std::string checksum = checksum_of(out).hex();
+  out += kChecksumMember;
+  out += checksum;
+  out += "\"}\n";
+  return out;
+}
+
+Result<Checkpoint> parse_checkpoint(std::string_view text, const Digest& digest, std::uint64_t size_bytes) {
+  try {
+    const auto at = text.rfind(kChecksumMember);
+    if (at == std::string_view::npos) throw Bad{"it has no checksum"};
+    const auto stated = io::Xxh128::from_hex(text.substr(at + kChecksumMember.size(), 32));
+    if (!stated || *stated != checksum_of(text.substr(0, at)) ||
+        text.substr(at + kChecksumMember.size() + 32) != "\"}\n") {
+      throw Bad{"its checksum is wrong"};
+    }
+    const json document = parse_document(text, digest, size_bytes, 2);
+    Checkpoint result{digest, size_bytes, number(document, "inode"), number(document, "length"), 0, std::nullopt, {}};
+    const std::uint64_t restarts = number(document, "restarts");
+    if (restarts > 1000) throw Bad{"\"restarts\" is out of range"};
+    result.restarts = static_cast<unsigned>(restarts);
+    auto groups = parse_groups(document, size_bytes);
+    auto chunks = parse_chunks(document, size_bytes, groups);
+    const std::uint64_t chunk_bytes = number(document, "chunk_bytes");
+    if (chunk_bytes == 0) throw Bad{"\"chunk_bytes\" is 0"};
+    result.plan = ChunkPlan::restored(size_bytes, chunk_bytes, std::move(chunks), std::move(groups));
+    if (document.contains("front")) {
+      const json& front = document["front"];
+      if (!front.is_object()) throw Bad{"\"front\" is no object"};
+      const std::uint64_t offset = number(front, "offset");
+      const auto words = parse_words(text_of(front, "sha256"));
+      if (!words) throw Bad{"the front's state is malformed"};
+      if (offset % 64 != 0 || offset > contiguous(result.plan)) throw Bad{"the front is ahead of what was received"};
+      result.front = io::Sha256::Midstate{*words, offset};
+    }
+    return result;
+  } catch (const Bad& bad) {
+    return fail(ErrorCode::kCorrupt, bad.what);
+  } catch (const json::exception&) {
+    return fail(ErrorCode::kCorrupt, "it is malformed JSON");
+  }
+}
+
+Result<Checkpoint> parse_checkpoint_v1(std::string_view text, const Digest& digest, std::uint64_t size_bytes,
+                                       std::uint64_t chunk_bytes) {
+  try {
+    const json document = parse_document(text, digest, size_bytes, 1);
+    std::vector<Claim> present;
+    std::uint64_t at = 0;
+    for (const json& entry : list_of(document, "chunks")) {
+      const Claim range = range_of(entry, at, size_bytes);
+      const json& verified = member(entry, "verified");
+      if (!verified.is_boolean()) throw Bad{"\"verified\" is no boolean"};
+      if (!verified.get<bool>()) break;
+      present.push_back(range);
+      at = range.end;
+    }
+    return Checkpoint{
+        digest, size_bytes, 0, 0, 0, std::nullopt, adopted_plan(size_bytes, chunk_bytes, std::move(present))};
+  } catch (const Bad& bad) {
+    return fail(ErrorCode::kCorrupt, bad.what);
+  } catch (const json::exception&) {
+    return fail(ErrorCode::kCorrupt, "it is malformed JSON");
+  }
+}
+
+ChunkPlan adopted_plan(std::uint64_t size_bytes, std::uint64_t chunk_bytes, std::vector<Claim> present) {
+  std::sort(present.begin(), present.end(), [](const Claim& a, const Claim& b) { return a.begin < b.begin; });
+  std::vector<ChunkPlan::Chunk> chunks;
+  std::uint64_t at = 0;
+  const auto add = [&](std::uint64_t end, bool there) {
+    // On the grid of chunk_bytes, so that a wrong one costs no more than that.
+    while (at < end) {
+      ChunkPlan::Chunk chunk;
+      chunk.start = at;
+      chunk.end = std::min(end, (at / chunk_bytes + 1) * chunk_bytes);
+      chunk.received = there ? chunk.end - chunk.start : 0;
+      chunk.adopted = there;
+      chunk.checked = !there;
+      at = chunk.end;
+      chunks.push_back(std::move(chunk));
+    }
+  };
+  while (size_bytes / std::max<std::uint64_t>(chunk_bytes, 1) >= ChunkPlan::kMaxChunks) chunk_bytes *= 2;
+  chunk_bytes = std::max<std::uint64_t>(chunk_bytes, 1);
+  for (const Claim& range : present) {
+    const std::uint64_t begin = std::clamp(range.begin, at, size_bytes);
+    const std::uint64_t end = std::clamp(range.end, begin, size_bytes);
+    add(begin, false);
+    add(end, true);
+  }
+  add(size_bytes, false);
+  return ChunkPlan::restored(size_bytes, chunk_bytes, std::move(chunks), {});
+}
+
+}  // namespace pullama::engine

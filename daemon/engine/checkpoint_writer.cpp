@@ -1,0 +1,74 @@
+#include "daemon/engine/checkpoint_writer.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "daemon/io/atomic_write.h"
+#include "daemon/store/models_dir.h"
+
+namespace pullama::engine {
+
+CheckpointWriter::CheckpointWriter(io::FileSystem& fs, PartialFile& partial, const store::BlobLock& lock,
+                                   TransferState& state, BlobRef blob, unsigned restarts, ProgressSink& sink)
+    : fs_(fs), partial_(partial), lock_(lock), state_(state), blob_(blob), restarts_(restarts), sink_(sink) {}
+
+bool CheckpointWriter::still_ours() {
+  const auto lock = lock_.still_ours();
+  const auto file = partial_.still_at_its_path();
+  return lock && *lock && file && *file;
+}
+
+void CheckpointWriter::merge_chunks() {
+  std::vector<std::byte> block(256 << 10);
+  while (const auto range = state_.mergeable()) {
+    io::Xxh3 hash;
+    for (std::uint64_t at = range->begin; at < range->end;) {
+      const auto length = static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), range->end - at));
+      const auto got = partial_.file().read_at(at, std::span(block).first(length));
+      if (!got || *got != length) return;
+      hash.update(std::span<const std::byte>(block).first(length));
+      at += length;
+    }
+    state_.merge(*range, hash.digest());
+  }
+}
+
+Status CheckpointWriter::save(bool even_if_unchanged) {
+  merge_chunks();
+  const auto& stat = partial_.stat_at_open();
+  const auto snapshot = state_.snapshot(blob_.digest, stat.inode, blob_.size_bytes, restarts_, even_if_unchanged);
+  if (!snapshot) return {};
+  if (auto synced = partial_.file().sync_data(); !synced) return synced;
+  if (auto written = io::atomic_write(fs_, store::checkpoint_path(blob_.digest), snapshot->text, 0600); !written) {
+    return written;
+  }
+  state_.saved(*snapshot);
+  sink_.report(CheckpointSaved{blob_, snapshot->received});
+  return {};
+}
+
+void CheckpointWriter::run(std::stop_token stop) {
+  std::vector<Claim> write_back;
+  bool due = false;
+  auto saved_at = std::chrono::steady_clock::now();
+  constexpr auto kEvery = std::chrono::milliseconds(1000);
+  while (true) {
+    const auto since =
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - saved_at);
+    const auto wait = std::max(std::chrono::milliseconds(0), kEvery - since);
+    if (!state_.wait_for_writer(wait, write_back, due, stop)) return;
+    for (const Claim& range : write_back) partial_.file().start_write_back(range.begin, range.bytes());
+    if (!due) continue;
+    if (!still_ours()) {
+      state_.end(TransferState::End::kLockLost);
+      return;
+    }
+    if (auto status = save(false); !status) {
+      state_.fail_with(status.error());
+      return;
+    }
+    saved_at = std::chrono::steady_clock::now();
+  }
+}
+
+}  // namespace pullama::engine

@@ -1,0 +1,78 @@
+#include "daemon/engine/finalize.h"
+
+#include <chrono>
+
+#include "daemon/store/keep.h"
+#include "daemon/store/manifests.h"
+#include "daemon/store/models_dir.h"
+
+namespace pullama::engine {
+namespace {
+
+constexpr auto kLockLimit = std::chrono::seconds(60);
+
+// Runs `change` on the blob's file; what the ledger knows of it stays known although its ctime changes.
+template <class Change>
+Status carried_over(StoreContext& store, const Digest& digest, Change change) {
+  const std::string path = store::blob_path(digest);
+  const auto before = store.fs.stat(path);
+  if (auto changed = change(); !changed) return changed;
+  const auto after = store.fs.stat(path);
+  if (before && after) store.ledger.carry_over(digest, *before, *after);
+  return {};
+}
+
+}  // namespace
+
+Status keep_cached(StoreContext& store, const Digest& digest) {
+  store::Keep keep(store.fs);
+  return carried_over(store, digest, [&] { return keep.hold(digest, store::blob_path(digest)); });
+}
+
+Result<bool> write_manifest(StoreContext& store, const ModelName& name, const manifest::Manifest& manifest,
+                            std::stop_token stop) {
+  store::Manifests manifests(store.fs);
+  store::Keep keep(store.fs);
+  const auto lock = manifests.lock(kLockLimit, std::move(stop));
+  if (!lock) return fail(lock.error());
+  for (const manifest::Blob& blob : manifest.blobs()) {
+    const std::string path = store::blob_path(blob.digest);
+    const auto there = store.fs.stat(path);
+    // Gone again: what keep/ has of it is verified before it gets its name back, by going over the blobs once more.
+    if (!there && there.error().code == ErrorCode::kNotFound) return false;
+    if (!there) return fail(there.error());
+    if (there->kind != io::FileStat::Kind::kFile || there->size_bytes != blob.size_bytes) return false;
+    // An Ollama server that starts now would take an old one for forgotten.
+    if (auto touched = carried_over(store, blob.digest, [&] { return store.fs.touch(path); }); !touched) {
+      return fail(touched.error());
+    }
+  }
+  if (auto synced = store.fs.sync_directory(store::kBlobsDir); !synced) return fail(synced.error());
+  const auto spelled = manifests.existing_spelling(name);
+  if (!spelled) return fail(spelled.error());
+  if (auto written = manifests.write(*spelled, manifest.raw()); !written) return fail(written.error());
+  for (const manifest::Blob& blob : manifest.blobs()) {
+    if (auto released = carried_over(store, blob.digest, [&] { return keep.release(blob.digest); }); !released) {
+      return fail(released.error());
+    }
+  }
+  return true;
+}
+
+Result<bool> already_installed(StoreContext& store, const ModelName& name, const manifest::Manifest& manifest) {
+  store::Manifests manifests(store.fs);
+  const auto spelled = manifests.existing_spelling(name);
+  if (!spelled) return fail(spelled.error());
+  const auto installed = manifests.read(*spelled);
+  if (!installed || installed->raw() != manifest.raw()) return false;
+  for (const manifest::Blob& blob : manifest.blobs()) {
+    const auto stat = store.fs.stat(store::blob_path(blob.digest));
+    if (!stat || stat->kind != io::FileStat::Kind::kFile || stat->size_bytes != blob.size_bytes ||
+        !store.ledger.is_verified(blob.digest, *stat)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace pullama::engine

@@ -1,0 +1,198 @@
+#include "daemon/engine/pull.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <map>
+#include <mutex>
+
+#include "common/size_text.h"
+#include "daemon/engine/adopt.h"
+#include "daemon/engine/blob_lanes.h"
+#include "daemon/engine/cached_blob.h"
+#include "daemon/engine/finalize.h"
+#include "daemon/engine/manifest_fetch.h"
+#include "daemon/engine/space.h"
+#include "daemon/engine/writable.h"
+#include "daemon/store/models_dir.h"
+
+namespace pullama::engine {
+namespace {
+
+// A blob that vanishes between its end and the manifest is fetched again, this often.
+constexpr unsigned kMaxVanished = 3;
+
+std::uint64_t next_job() {
+  static std::atomic<std::uint64_t> counter{1};
+  return counter.fetch_add(1);
+}
+
+std::vector<BlobRef> refs_of(const manifest::Manifest& manifest) {
+  std::vector<BlobRef> refs;
+  const auto count = static_cast<unsigned>(manifest.blobs().size());
+  for (const manifest::Blob& blob : manifest.blobs()) {
+    refs.push_back({blob.digest, blob.size_bytes, static_cast<unsigned>(refs.size()) + 1, count});
+  }
+  return refs;
+}
+
+}  // namespace
+
+struct Pull::Impl {
+  Impl(EngineContext engine_context, StoreContext store_context, PullRequest pull_request, ProgressSink& progress)
+      : engine(engine_context),
+        store(store_context),
+        request(std::move(pull_request)),
+        sink(progress),
+        job_rate(engine.clock, request.rate_bytes_per_second),
+        registry(engine.http, engine.clock, engine.credentials, request.model.host(), options()) {}
+
+  registry::RegistryOptions options() {
+    registry::RegistryOptions result;
+    result.insecure = request.insecure;
+    result.ca_file = request.ca_file;
+    result.user_agent = request.user_agent;
+    result.request_timeout = request.request_timeout;
+    result.on_request = [this](const registry::RequestTrace& trace) { sink.report(RequestDone{trace}); };
+    result.on_token_refresh = [this](int attempt) {
+      sink.report(Refresh{std::nullopt, false, static_cast<unsigned>(std::max(attempt, 0)), 3});
+    };
+    return result;
+  }
+
+  Result<PullSummary> run(std::stop_token stop);
+  Result<PullPlan> plan(std::stop_token stop);
+  Status reserve_space(const std::vector<BlobRef>& blobs, SpaceReservations::Reservation& reservation, bool force);
+  std::uint64_t still_to_allocate(const BlobRef& blob);
+
+  EngineContext engine;
+  StoreContext store;
+  PullRequest request;
+  ProgressSink& sink;
+  RateLimit job_rate;
+  registry::Registry registry;
+  std::atomic<std::uint64_t> retries{0};
+  const std::uint64_t job = next_job();
+};
+
+std::uint64_t Pull::Impl::still_to_allocate(const BlobRef& blob) {
+  const auto there = store.fs.stat(store::blob_path(blob.digest));
+  if (there && there->size_bytes == blob.size_bytes) return 0;
+  for (const std::string& path :
+       {store::partial_path(blob.digest), store::keep_path(blob.digest), store::ollama_partial_path(blob.digest)}) {
+    const auto partial = store.fs.stat(path);
+    if (partial && partial->kind == io::FileStat::Kind::kFile) {
+      return blob.size_bytes - std::min(blob.size_bytes, partial->allocated_bytes);
+    }
+  }
+  return blob.size_bytes;
+}
+
+Status Pull::Impl::reserve_space(const std::vector<BlobRef>& blobs, SpaceReservations::Reservation& reservation,
+                                 bool force) {
+  std::uint64_t needed = 0;
+  for (const BlobRef& blob : blobs) needed += still_to_allocate(blob);
+  const auto free = store.fs.free_bytes(store::kBlobsDir);
+  if (!free) return fail(free.error());
+  if (store.space.try_claim(reservation, needed, *free, force)) return {};
+  const std::uint64_t others = store.space.claimed_by_others(reservation);
+  std::string message = fmt::format(
+      "{} needs {} on the disk of {} beside a reserve of {}, and {} is free", request.model.display(),
+      format_size(needed), store.fs.native_path(store::kBlobsDir), format_size(kSpaceReserveBytes), format_size(*free));
+  if (others > 0) message += fmt::format(", of which other downloads need {}", format_size(others));
+  return fail(ErrorCode::kDiskFull, std::move(message),
+              "free some space or try `pullama clean`; --force starts in any case");
+}
+
+Result<PullSummary> Pull::Impl::run(std::stop_token stop) {
+  sink.report(ManifestFetching{});
+  auto manifest = fetch_manifest(registry, request.model, engine.clock, request.max_retries, sink, retries, stop);
+  if (!manifest) return fail(manifest.error());
+  if (request.manifest_before && *request.manifest_before != manifest->digest()) {
+    sink.report(ManifestChanged{*request.manifest_before, manifest->digest()});
+  }
+  const std::vector<BlobRef> blobs = refs_of(*manifest);
+  sink.report(ManifestFetched{manifest->digest(), static_cast<unsigned>(blobs.size()), manifest->total_bytes(), blobs});
+
+  PullSummary summary{manifest->digest(), manifest->total_bytes(), 0, 0, static_cast<unsigned>(blobs.size()), 0};
+
+  const auto installed = already_installed(store, request.model, *manifest);
+  if (installed && *installed) {
+    for (const BlobRef& blob : blobs) sink.report(BlobCached{blob});
+    return summary;
+  }
+  if (auto writable = try_writing(store.fs); !writable) return fail(writable.error());
+  auto reservation = store.space.open();
+  if (auto reserved = reserve_space(blobs, reservation, request.force); !reserved) return fail(reserved.error());
+
+  std::mutex reservation_mutex;
+  BlobContext context{engine, store, registry, request, job_rate, job, sink, retries, [&] {
+                        const std::lock_guard lock(reservation_mutex);
+                        std::uint64_t needed = 0;
+                        for (const BlobRef& blob : blobs) needed += still_to_allocate(blob);
+                        reservation.set(needed);
+                      }};
+  std::mutex kept_mutex;
+  std::optional<Error> keep_error;
+  for (unsigned round = 0; round < kMaxVanished; ++round) {
+    const auto lanes = run_blob_lanes(
+        context, blobs,
+        [&](const BlobRef& blob) {
+          // Nothing names it yet: an Ollama server that starts now would take it for forgotten.
+          if (auto kept = keep_cached(store, blob.digest); !kept) {
+            const std::lock_guard lock(kept_mutex);
+            keep_error = kept.error();
+          }
+        },
+        stop);
+    if (!lanes) return fail(lanes.error());
+    if (keep_error) return fail(*keep_error);
+    if (round == 0) summary.saved_bytes = lanes->saved_bytes;
+    summary.fetched_bytes += lanes->fetched_bytes;
+    const auto written = write_manifest(store, request.model, *manifest, stop);
+    if (!written) return fail(written.error());
+    if (*written) {
+      sink.report(ManifestWritten{manifest->digest()});
+      summary.retries = retries;
+      return summary;
+    }
+  }
+  return fail(ErrorCode::kInternal,
+              fmt::format("blobs of {} vanish from {} as soon as they are there", request.model.display(),
+                          store.fs.native_path(store::kBlobsDir)),
+              "see which other program tidies there");
+}
+
+Result<PullPlan> Pull::Impl::plan(std::stop_token stop) {
+  auto manifest = fetch_manifest(registry, request.model, engine.clock, request.max_retries, sink, retries, stop);
+  if (!manifest) return fail(manifest.error());
+  PullPlan plan{manifest->digest(), {}, manifest->total_bytes(), 0, 0, 0};
+  for (const BlobRef& blob : refs_of(*manifest)) {
+    PullPlan::Item item{blob.digest, blob.size_bytes, 0};
+    const auto there = store.fs.stat(store::blob_path(blob.digest));
+    if (there && there->kind == io::FileStat::Kind::kFile && there->size_bytes == blob.size_bytes) {
+      item.present_bytes = blob.size_bytes;
+    } else {
+      item.present_bytes = present_bytes(store.fs, blob, request.chunk_bytes);
+    }
+    plan.travel_bytes += item.size_bytes - item.present_bytes;
+    plan.needed_bytes += still_to_allocate(blob);
+    plan.blobs.push_back(item);
+  }
+  if (plan.needed_bytes > 0) plan.needed_bytes += kSpaceReserveBytes;
+  auto free = store.fs.free_bytes(store::kBlobsDir);
+  if (!free && free.error().code == ErrorCode::kNotFound) free = store.fs.free_bytes(".");
+  if (!free) return fail(free.error());
+  plan.free_bytes = *free;
+  return plan;
+}
+
+Pull::Pull(EngineContext engine, StoreContext store, PullRequest request, ProgressSink& sink)
+    : impl_(std::make_unique<Impl>(engine, store, std::move(request), sink)) {}
+Pull::~Pull() = default;
+
+Result<PullSummary> Pull::run(std::stop_token stop) { return impl_->run(std::move(stop)); }
+Result<PullPlan> Pull::plan(std::stop_token stop) { return impl_->plan(std::move(stop)); }
+void Pull::set_rate(std::uint64_t bytes_per_second) { impl_->job_rate.set_rate(bytes_per_second); }
+
+}  // namespace pullama::engine

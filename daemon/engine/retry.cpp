@@ -1,0 +1,69 @@
+#include "daemon/engine/retry.h"
+
+#include <algorithm>
+
+namespace pullama::engine {
+namespace {
+
+std::chrono::milliseconds backoff(unsigned step, double jitter) {
+  auto wait = RetryPolicy::kFirstBackoff;
+  for (unsigned i = 0; i < step && wait < RetryPolicy::kMaxBackoff; ++i) wait *= 2;
+  wait = std::min(wait, RetryPolicy::kMaxBackoff);
+  // ± a quarter, and never above the limit.
+  const double factor = 0.75 + jitter * 0.5;
+  return std::min(RetryPolicy::kMaxBackoff,
+                  std::chrono::milliseconds(static_cast<std::int64_t>(static_cast<double>(wait.count()) * factor)));
+}
+
+}  // namespace
+
+RetryPolicy::Decision RetryPolicy::count(unsigned& counter, std::optional<unsigned> max, bool first_at_once,
+                                         const registry::Fault& fault, double jitter) {
+  Decision decision;
+  decision.max = max;
+  if (max && counter >= *max) {
+    decision.give_up = true;
+    decision.attempt = counter;
+    return decision;
+  }
+  ++counter;
+  decision.attempt = counter;
+  if (!(first_at_once && counter == 1)) decision.wait = backoff(backoff_step_++, jitter);
+  if (fault.retry_after) decision.wait = std::max<std::chrono::milliseconds>(decision.wait, *fault.retry_after);
+  return decision;
+}
+
+RetryPolicy::Decision RetryPolicy::on_fault(const registry::Fault& fault, std::uint64_t blob_bytes,
+                                            std::uint64_t own_bytes, double jitter) {
+  using Kind = registry::Fault::Kind;
+  const std::uint64_t own_gain = own_bytes - own_bytes_at_fault_;
+  const bool blob_moved = blob_bytes != blob_bytes_at_fault_ || (!had_fault_ && own_gain > 0);
+  had_fault_ = true;
+  blob_bytes_at_fault_ = blob_bytes;
+  own_bytes_at_fault_ = own_bytes;
+  if (blob_moved) transient_ = token_ = url_ = 0;
+  if (own_gain >= kGainBytes) backoff_step_ = 0;
+
+  switch (fault.kind) {
+    case Kind::kTokenRefused:
+      return count(token_, kMaxTokenRefreshes, true, fault, jitter);
+    case Kind::kUrlRefused:
+      return count(url_, kMaxUrlRefreshes, true, fault, jitter);
+    case Kind::kPermanent:
+      return Decision{true, {}, 0, 0};
+    case Kind::kTimeLimit:
+    case Kind::kTransient:
+    case Kind::kThrottled:
+    case Kind::kProtocol:
+      break;
+    case Kind::kNoRanges:
+    case Kind::kStopped:
+    case Kind::kSink:
+      return Decision{};
+  }
+  const bool free = own_gain >= kGainBytes || (fault.kind == Kind::kTimeLimit && own_gain > 0);
+  if (free && !fault.retry_after && fault.kind != Kind::kThrottled) return Decision{false, {}, 0, max_};
+  return count(transient_, max_, false, fault, jitter);
+}
+
+}  // namespace pullama::engine

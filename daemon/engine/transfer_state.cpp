@@ -1,0 +1,304 @@
+#include "daemon/engine/transfer_state.h"
+
+#include <algorithm>
+
+namespace pullama::engine {
+namespace {
+
+// A range in flight is worth cutting in two while both halves are at least this long.
+constexpr std::uint64_t kMinSplitBytes = 1ULL << 20;
+
+}  // namespace
+
+TransferState::TransferState(ChunkPlan plan, std::optional<io::Sha256::Midstate> front, unsigned fixed_connections,
+                             const io::Clock& clock)
+    : clock_(clock),
+      plan_(std::move(plan)),
+      count_(fixed_connections),
+      front_(front ? front->length_bytes : 0),
+      midstate_(front),
+      rate_since_(clock.now()) {}
+
+unsigned TransferState::enter() {
+  const std::lock_guard lock(mutex_);
+  const unsigned id = next_id_++;
+  Worker& worker = workers_[id];
+  worker.since = worker.fine_until = clock_.now();
+  return id;
+}
+
+void TransferState::leave(unsigned id) {
+  const std::lock_guard lock(mutex_);
+  workers_.erase(id);
+  if (single_owner_ == id) single_owner_.reset();
+  work_.notify_all();
+}
+
+std::uint64_t TransferState::limit_locked() const {
+  return std::max(front_ + kWindowBytes, plan_.group_end(std::min(front_, plan_.size_bytes())));
+}
+
+std::uint64_t TransferState::window_end() const {
+  const std::lock_guard lock(mutex_);
+  return limit_locked();
+}
+
+std::optional<Claim> TransferState::steal_locked() {
+  Worker* richest = nullptr;
+  std::uint64_t most = 0;
+  for (auto& [id, worker] : workers_) {
+    if (worker.claim.end <= worker.position) continue;
+    const std::uint64_t left = worker.claim.end - worker.position;
+    if (left > most) {
+      most = left;
+      richest = &worker;
+    }
+  }
+  if (richest == nullptr || most < 2 * kMinSplitBytes) return std::nullopt;
+  const std::uint64_t at = (richest->position + most / 2) & ~std::uint64_t{0xffff};
+  if (at < richest->position + kMinSplitBytes || at >= richest->claim.end) return std::nullopt;
+  plan_.split(at, richest->claim.end);
+  richest->claim.end = at;
+  return plan_.claim(plan_.size_bytes(), kMaxRequestBytes);
+}
+
+std::optional<Claim> TransferState::claim(unsigned id, std::stop_token stop) {
+  std::unique_lock lock(mutex_);
+  Worker& worker = workers_.at(id);
+  while (!stop.stop_requested() && end_ == End::kRunning) {
+    if (workers_.size() > count_.target() || (single_ && workers_.size() > 1)) return std::nullopt;
+    std::optional<Claim> claim;
+    if (single_) {
+      claim = plan_.claim_rest();
+    } else {
+      // Small enough that every connection has something to do, large enough that round trips do not matter.
+      const std::uint64_t missing = plan_.size_bytes() - plan_.received_bytes();
+      const std::uint64_t request = std::clamp(missing / (2 * std::uint64_t{count_.target()}) & ~std::uint64_t{0xffff},
+                                               kMinRequestBytes, kMaxRequestBytes);
+      claim = plan_.claim(limit_locked(), request, worker.previous_end);
+      if (!claim) claim = steal_locked();
+    }
+    if (claim) {
+      worker.claim = *claim;
+      worker.position = claim->begin;
+      worker.previous_end = claim->end;
+      worker.meter = SpeedMeter(std::chrono::seconds(10));
+      worker.fine_until = clock_.now();
+      worker.slow = false;
+      return claim;
+    }
+    if (!plan_.all_received() && plan_.ready_end(front_) - front_ > kWindowBytes / 2) count_.on_window_full();
+    work_.wait(lock, stop, [&] {
+      return end_ != End::kRunning || workers_.size() > count_.target() || plan_.anything_unclaimed(limit_locked());
+    });
+  }
+  return std::nullopt;
+}
+
+TransferState::Writable TransferState::writable(unsigned id, std::uint64_t offset) {
+  const std::lock_guard lock(mutex_);
+  const Worker& worker = workers_.at(id);
+  if (offset >= worker.claim.end || end_ != End::kRunning) return {offset, offset};
+  const ChunkPlan::Chunk* chunk = plan_.chunk_at(offset);
+  if (chunk->complete() || chunk->next() > offset) {
+    return {offset, chunk->complete() ? chunk->end : chunk->next()};
+  }
+  return {std::min(worker.claim.end, chunk->end), offset};
+}
+
+io::Xxh3 TransferState::take_running(std::uint64_t offset) {
+  const std::lock_guard lock(mutex_);
+  return plan_.take_running(offset);
+}
+
+TransferState::Committed TransferState::commit(unsigned id, std::uint64_t offset, std::uint64_t bytes,
+                                               const io::Xxh3& state) {
+  const std::lock_guard lock(mutex_);
+  Committed result;
+  result.group = plan_.commit(offset, bytes, state);
+  result.chunk_complete = plan_.chunk_at(offset)->complete();
+  Worker& worker = workers_.at(id);
+  worker.position = offset + bytes;
+  worker.bytes += bytes;
+  travelled_ += bytes;
+  unsynced_ += bytes;
+  ++change_;
+  if (!written_.empty() && written_.back().end == offset) {
+    written_.back().end += bytes;
+  } else {
+    written_.push_back({offset, offset + bytes});
+  }
+  written_bytes_ += bytes;
+  if (writer_is_due_locked()) writer_cv_.notify_all();
+  front_cv_.notify_all();
+  return result;
+}
+
+void TransferState::release(unsigned id, std::uint64_t at, std::optional<io::Xxh3> state) {
+  const std::lock_guard lock(mutex_);
+  Worker& worker = workers_.at(id);
+  plan_.release(worker.claim, at, std::move(state));
+  if (single_owner_ == id) single_owner_.reset();
+  worker.claim = {};
+  worker.position = 0;
+  work_.notify_all();
+}
+
+bool TransferState::take_whole_body(unsigned id) {
+  const std::lock_guard lock(mutex_);
+  single_ = true;
+  // Only from the first missing byte on, and once the others have given their ranges back, is there one consistent
+  // claim.
+  if (workers_.size() > 1) {
+    work_.notify_all();
+    return false;
+  }
+  Worker& worker = workers_.at(id);
+  if (single_owner_ && *single_owner_ != id) return false;
+  if (worker.claim.begin != plan_.first_missing()) return false;
+  const auto rest = plan_.claim_rest();
+  if (!rest) return false;
+  worker.claim = *rest;
+  single_owner_ = id;
+  return true;
+}
+
+bool TransferState::wait_for_window(std::uint64_t offset, std::stop_token stop) {
+  std::unique_lock lock(mutex_);
+  work_.wait(lock, stop, [&] { return end_ != End::kRunning || offset < limit_locked(); });
+  return !stop.stop_requested() && end_ == End::kRunning;
+}
+
+bool TransferState::slow(unsigned id) const {
+  const std::lock_guard lock(mutex_);
+  return workers_.at(id).slow;
+}
+
+void TransferState::on_throttled() {
+  const std::lock_guard lock(mutex_);
+  count_.on_throttled(clock_.now());
+  work_.notify_all();
+}
+
+std::uint64_t TransferState::connection_bytes(unsigned id) const {
+  const std::lock_guard lock(mutex_);
+  return workers_.at(id).bytes;
+}
+
+void TransferState::end_locked(End how) {
+  if (end_ == End::kRunning) end_ = how;
+  work_.notify_all();
+  front_cv_.notify_all();
+  writer_cv_.notify_all();
+  end_cv_.notify_all();
+}
+
+void TransferState::complete_if_hashed_and_checked(bool digest_is_right) {
+  const std::lock_guard lock(mutex_);
+  if (digest_is_right) hashed_right_ = true;
+  if (hashed_right_ && plan_.all_received() && plan_.all_checked()) end_locked(End::kComplete);
+}
+
+void TransferState::end(End how) {
+  const std::lock_guard lock(mutex_);
+  end_locked(how);
+}
+
+void TransferState::fail_with(Error error) {
+  const std::lock_guard lock(mutex_);
+  if (end_ == End::kRunning) error_ = std::move(error);
+  end_locked(End::kFailed);
+}
+
+bool TransferState::wait_for_end(std::chrono::milliseconds tick, std::stop_token stop) {
+  std::unique_lock lock(mutex_);
+  const bool ended = end_cv_.wait_for(lock, stop, tick, [&] { return end_ != End::kRunning; });
+  return ended || stop.stop_requested();
+}
+
+TransferState::End TransferState::ended() const {
+  const std::lock_guard lock(mutex_);
+  return end_;
+}
+
+std::optional<Error> TransferState::error() const {
+  const std::lock_guard lock(mutex_);
+  return error_;
+}
+
+void TransferState::mark_slow_locked(io::Clock::SteadyTime now, bool throttled) {
+  std::vector<double> rates;
+  for (auto& [id, worker] : workers_) {
+    worker.meter.sample(now, worker.bytes);
+    if (worker.claim.end > worker.position) rates.push_back(worker.meter.bytes_per_second());
+  }
+  if (throttled || rates.size() < 3) {
+    for (auto& [id, worker] : workers_) worker.fine_until = now;
+    return;
+  }
+  std::sort(rates.begin(), rates.end());
+  const double median = rates[rates.size() / 2];
+  for (auto& [id, worker] : workers_) {
+    const bool busy = worker.claim.end > worker.position;
+    if (!busy || worker.meter.bytes_per_second() * 10 >= median) worker.fine_until = now;
+    worker.slow = now - worker.fine_until >= std::chrono::seconds(10);
+  }
+}
+
+void TransferState::sample(bool throttled) {
+  const std::lock_guard lock(mutex_);
+  const auto now = clock_.now();
+  mark_slow_locked(now, throttled);
+  const auto busy = static_cast<unsigned>(std::count_if(workers_.begin(), workers_.end(), [](const auto& entry) {
+    return entry.second.claim.end > entry.second.position;
+  }));
+  // A rate counts once the connections of the last step have all been at work for a second.
+  if (throttled || busy != rate_connections_ || busy < count_.target()) {
+    rate_connections_ = busy;
+    rate_since_ = now;
+    rate_from_ = travelled_;
+    return;
+  }
+  const double seconds = std::chrono::duration<double>(now - rate_since_).count();
+  if (seconds < 1) return;
+  count_.on_rate(static_cast<double>(travelled_ - rate_from_) / seconds);
+  rate_since_ = now;
+  rate_from_ = travelled_;
+  work_.notify_all();
+}
+
+unsigned TransferState::missing_connections() const {
+  const std::lock_guard lock(mutex_);
+  if (end_ != End::kRunning || plan_.all_received()) return 0;
+  const unsigned wanted = single_ ? 1 : count_.target();
+  const auto have = static_cast<unsigned>(workers_.size());
+  if (have >= wanted) return 0;
+  // No more connections than pieces that are worth one.
+  const std::uint64_t missing = plan_.size_bytes() - plan_.received_bytes();
+  const std::uint64_t useful = std::max<std::uint64_t>(1, missing / kMinRequestBytes);
+  return static_cast<unsigned>(std::min<std::uint64_t>(wanted, useful)) > have
+             ? static_cast<unsigned>(std::min<std::uint64_t>(wanted, useful)) - have
+             : 0;
+}
+
+unsigned TransferState::connections() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<unsigned>(workers_.size());
+}
+
+std::uint64_t TransferState::received_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return plan_.received_bytes();
+}
+
+std::uint64_t TransferState::travelled_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return travelled_;
+}
+
+ChunkPlan TransferState::take_plan() {
+  const std::lock_guard lock(mutex_);
+  return std::move(plan_);
+}
+
+}  // namespace pullama::engine

@@ -1,0 +1,179 @@
+#pragma once
+// What the threads of one blob's transfer share: connections that ask for work and commit bytes, the hasher that moves
+// the front, the checkpoint writer, the resume check. One mutex; every wait ends at once on a stop.
+//
+// The window: nothing is asked for more than kWindowBytes past the front, so neither hashing nor dirty pages fall far
+// behind.
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "daemon/engine/chunk_plan.h"
+#include "daemon/engine/connection_count.h"
+#include "daemon/engine/speed_meter.h"
+#include "daemon/io/clock.h"
+#include "daemon/io/sha256.h"
+
+namespace pullama::engine {
+
+inline constexpr std::uint64_t kWindowBytes = 256ULL << 20;
+inline constexpr std::uint64_t kMaxRequestBytes = 16ULL << 20;
+inline constexpr std::uint64_t kMinRequestBytes = 1ULL << 20;
+
+class TransferState {
+ public:
+  enum class End { kRunning, kComplete, kWrongDigest, kLockLost, kFailed };
+
+  TransferState(ChunkPlan plan, std::optional<io::Sha256::Midstate> front, unsigned fixed_connections,
+                const io::Clock& clock);
+
+  // --- Connections. `id` from enter() until leave().
+  unsigned enter();
+  void leave(unsigned id);
+  // Waits for bytes to fetch; nullopt: the connection is not needed any more (or the transfer ended, or stop).
+  std::optional<Claim> claim(unsigned id, std::stop_token stop);
+  // Where the connection may write at `offset`, up to where within its chunk and claim. `end == offset`: nothing there
+  // any more (the rest went to another connection, or it is complete already when `skip_to` > offset).
+  struct Writable {
+    std::uint64_t end = 0;
+    std::uint64_t skip_to = 0;
+  };
+  Writable writable(unsigned id, std::uint64_t offset);
+  io::Xxh3 take_running(std::uint64_t offset);
+  struct Committed {
+    bool chunk_complete = false;
+    std::optional<std::size_t> group;  // to be verified by the caller
+  };
+  Committed commit(unsigned id, std::uint64_t offset, std::uint64_t bytes, const io::Xxh3& state);
+  // The claim is given back; `at` and `state`: how far its last chunk came.
+  void release(unsigned id, std::uint64_t at, std::optional<io::Xxh3> state);
+  // The server sends whole bodies only. True for the one connection that may take one; the others then find no work.
+  bool take_whole_body(unsigned id);
+  // Waits until `offset` is inside the window; false on stop or end.
+  bool wait_for_window(std::uint64_t offset, std::stop_token stop);
+  bool slow(unsigned id) const;
+  void on_throttled();
+  std::uint64_t connection_bytes(unsigned id) const;
+
+  // --- Chunks with digests.
+  ChunkPlan::Group group(std::size_t index) const;
+  void group_verified(std::size_t index);
+  // Returns the count of mismatches of this chunk; `dropped` when chunksums are given up for this blob.
+  struct Mismatch {
+    unsigned count = 0;
+    bool dropped = false;
+  };
+  Mismatch group_mismatch(std::size_t index);
+
+  // --- The hasher.
+  struct FrontWork {
+    std::uint64_t begin = 0, end = 0;
+    std::uint64_t generation = 0;  // changes when the front starts over
+  };
+  // Waits for contiguous bytes past the front; nullopt on stop or end. Empty range: all of the blob is hashed.
+  std::optional<FrontWork> wait_for_front(std::stop_token stop);
+  // False when the front was started over meanwhile.
+  bool advance_front(std::uint64_t generation, std::uint64_t offset,
+                     const std::optional<io::Sha256::Midstate>& midstate);
+  std::optional<io::Sha256::Midstate> midstate() const;
+
+  // --- The resume check.
+  struct Unchecked {
+    std::uint64_t start = 0, bytes = 0;
+    std::optional<io::Xxh128> xxh3;
+  };
+  // In the order in which they are wanted: from the front on, then from 0.
+  std::vector<Unchecked> unchecked() const;
+  void mark_checked(std::uint64_t start, const io::Xxh128& found);
+  void mark_rotten(std::uint64_t start);
+
+  // --- The checkpoint writer.
+  // Waits until a checkpoint is due (`every`, or enough bytes not yet synced) or bytes are to be written back; false on
+  // stop or end.
+  bool wait_for_writer(std::chrono::milliseconds every, std::vector<Claim>& write_back, bool& due,
+                       std::stop_token stop);
+  // The checkpoint as of now, before the sync that makes it true; nullopt when nothing changed since the last saved
+  // one.
+  struct Snapshot {
+    std::string text;
+    std::uint64_t received = 0;
+    std::uint64_t change = 0;
+  };
+  std::optional<Snapshot> snapshot(const Digest& digest, std::uint64_t inode, std::uint64_t length, unsigned restarts,
+                                   bool even_if_unchanged);
+  void saved(const Snapshot& snapshot);
+  std::optional<Claim> mergeable();
+  void merge(Claim range, const io::Xxh128& xxh3);
+
+  // --- The supervisor.
+  void complete_if_hashed_and_checked(bool digest_is_right);
+  void end(End how);
+  void fail_with(Error error);
+  // True when the transfer has ended or stop; false after `tick`.
+  bool wait_for_end(std::chrono::milliseconds tick, std::stop_token stop);
+  End ended() const;
+  std::optional<Error> error() const;
+  // Once every 100 ms: rates, slow connections, the connection count. `throttled`: rates say nothing about the line.
+  void sample(bool throttled);
+  unsigned missing_connections() const;
+  unsigned connections() const;
+  std::uint64_t received_bytes() const;
+  std::uint64_t travelled_bytes() const;  // every byte that was written, also those fetched again
+  std::uint64_t window_end() const;
+  ChunkPlan take_plan();  // after the threads are gone
+
+ private:
+  struct Worker {
+    Claim claim;
+    std::uint64_t position = 0;  // next byte to be written
+    std::uint64_t bytes = 0;
+    std::optional<std::uint64_t> previous_end;
+    SpeedMeter meter{std::chrono::seconds(10)};
+    io::Clock::SteadyTime since;
+    io::Clock::SteadyTime fine_until;  // last time it was not slow
+    bool slow = false;
+  };
+  std::optional<Claim> steal_locked();
+  std::uint64_t limit_locked() const;
+  void restart_front_locked();
+  void end_locked(End how);
+  bool writer_is_due_locked() const;
+  void mark_slow_locked(io::Clock::SteadyTime now, bool throttled);
+
+  const io::Clock& clock_;
+  mutable std::mutex mutex_;              // guards everything below
+  std::condition_variable_any work_;      // for connections
+  std::condition_variable_any front_cv_;  // for the hasher
+  std::condition_variable_any writer_cv_;
+  std::condition_variable_any end_cv_;
+  ChunkPlan plan_;
+  ConnectionCount count_;
+  std::map<unsigned, Worker> workers_;
+  unsigned next_id_ = 0;
+  bool single_ = false;
+  std::optional<unsigned> single_owner_;
+  std::uint64_t front_ = 0;
+  std::uint64_t front_generation_ = 0;
+  std::optional<io::Sha256::Midstate> midstate_;
+  bool hashed_right_ = false;
+  End end_ = End::kRunning;
+  std::optional<Error> error_;
+  std::uint64_t travelled_ = 0;
+  std::uint64_t unsynced_ = 0;
+  std::uint64_t change_ = 1, saved_change_ = 0;
+  std::vector<Claim> written_;
+  std::uint64_t written_bytes_ = 0;
+  io::Clock::SteadyTime rate_since_;
+  std::uint64_t rate_from_ = 0;
+  unsigned rate_connections_ = 0;
+};
+
+}  // namespace pullama::engine

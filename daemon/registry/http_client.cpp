@@ -1,0 +1,392 @@
+#include "daemon/registry/http_client.h"
+
+#include <curl/curl.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cstring>
+#include <optional>
+
+#include "common/printable.h"
+#include "daemon/registry/address.h"
+#include "daemon/registry/certificate_words.h"
+#include "daemon/registry/head_parser.h"
+#include "daemon/registry/header_lines.h"
+
+namespace pullama::registry {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Kind = HttpFailure::Kind;
+
+constexpr long kBufferBytes = 512 * 1024;
+constexpr int kPollMs = 100;
+constexpr std::chrono::milliseconds kTickEvery{100};
+
+bool curl_ready() {
+  static const bool ready = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+  return ready;
+}
+
+struct SlistDeleter {
+  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+using Slist = std::unique_ptr<curl_slist, SlistDeleter>;
+
+// nullptr where there are no lines, or no memory.
+Slist to_slist(const std::vector<std::string>& lines) {
+  Slist list;
+  for (const auto& line : lines) {
+    curl_slist* longer = curl_slist_append(list.get(), line.c_str());
+    if (longer == nullptr) return nullptr;
+    static_cast<void>(list.release());
+    list.reset(longer);
+  }
+  return list;
+}
+
+// One request under way: what curl's callbacks see.
+struct Exchange {
+  const HttpRequest& request;
+  HttpHandler& handler;
+  const Url& url;
+  const bool proxied;
+  HeadParser parser;
+  std::array<char, CURL_ERROR_SIZE> error_text{};
+  curl_socket_t socket = CURL_SOCKET_BAD;  // the last that was opened
+  bool request_sent = false, address_refused = false, aborted = false;
+  Clock::time_point sent_at{};  // when the request, or the last piece of its body, was sent
+
+  static std::size_t on_header(char* data, std::size_t, std::size_t length, void* self) noexcept {
+    auto& exchange = *static_cast<Exchange*>(self);
+    const bool peer_is_private = exchange.parser.head().peer_is_private;
+    const auto event = exchange.parser.feed({data, length});
+    exchange.parser.head().peer_is_private = peer_is_private;
+    if (event == HeadParser::Event::kRefused) return 0;
+    if (event == HeadParser::Event::kHead && !exchange.handler.on_head(exchange.parser.head())) {
+      exchange.aborted = true;
+      return 0;
+    }
+    return length;
+  }
+
+  static std::size_t on_body(char* data, std::size_t, std::size_t length, void* self) noexcept {
+    auto& exchange = *static_cast<Exchange*>(self);
+    if (exchange.handler.on_body(std::as_bytes(std::span(data, length)))) return length;
+    exchange.aborted = true;
+    return length + 1;  // 0 would be right for an empty piece
+  }
+
+  static std::size_t on_read(char* into, std::size_t size, std::size_t count, void* self) noexcept {
+    auto& exchange = *static_cast<Exchange*>(self);
+    exchange.sent_at = Clock::now();
+    return exchange.request.body->read(std::as_writable_bytes(std::span(into, size * count)));
+  }
+
+  static int on_seek(void* self, curl_off_t offset, int) noexcept {
+    auto& exchange = *static_cast<Exchange*>(self);
+    return offset == 0 && exchange.request.body->rewind() ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
+  }
+
+  static curl_socket_t on_open_socket(void* self, curlsocktype, curl_sockaddr* address) noexcept {
+    auto& exchange = *static_cast<Exchange*>(self);
+    if (exchange.request.refuse_private_addresses && !exchange.proxied && is_private_address(address->addr)) {
+      exchange.address_refused = true;
+      return CURL_SOCKET_BAD;
+    }
+    exchange.socket = ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    return exchange.socket;
+  }
+
+  // Also for a connection that is used again, whose socket was opened under another request's rules.
+  static int on_connected(void* self, char* peer, char*, int, int) noexcept {
+    auto& exchange = *static_cast<Exchange*>(self);
+    const bool is_private =
+        exchange.proxied ? is_private_literal(exchange.url.host) : is_private_address_text(peer == nullptr ? "" : peer);
+    exchange.parser.head().peer_is_private = is_private;
+    if (is_private && exchange.request.refuse_private_addresses) {
+      exchange.address_refused = true;
+      return CURL_PREREQFUNC_ABORT;
+    }
+    exchange.request_sent = true;
+    exchange.sent_at = Clock::now();
+    return CURL_PREREQFUNC_OK;
+  }
+};
+
+class CurlConnection final : public HttpConnection {
+ public:
+  CurlConnection(const NetworkEnvironment& environment, const HttpOptions& options)
+      : environment_(environment), custom_ca_(!options.ca_file.empty()) {
+    if (custom_ca_) environment_.cas = {options.ca_file, {}};
+  }
+  ~CurlConnection() override { close_idle(); }
+  CurlConnection(const CurlConnection&) = delete;
+  CurlConnection& operator=(const CurlConnection&) = delete;
+
+  void close_idle() override {
+    if (easy_ != nullptr) curl_easy_cleanup(easy_);
+    if (multi_ != nullptr) curl_multi_cleanup(multi_);
+    easy_ = nullptr;
+    multi_ = nullptr;
+  }
+
+  tl::expected<void, HttpFailure> perform(const HttpRequest& request, HttpHandler& handler,
+                                          std::stop_token stop) override {
+    const auto url = Url::parse(request.url);
+    if (!url) return unsupported(url.error().message);
+    const auto proxy = environment_.proxy_for(*url);
+    // Behind a proxy the socket's address is the proxy's: only what the URL says can be judged.
+    if (request.refuse_private_addresses && !proxy.empty() && is_private_literal(url->host)) {
+      return tl::unexpected(HttpFailure{Kind::kAddressRefused, Stage::kConnect,
+                                        "connect to " + url->authority() + ": an address inside is refused"});
+    }
+    if (!curl_ready() || !open()) return unsupported("libcurl cannot be initialised");
+    Exchange exchange{request, handler, *url, !proxy.empty(), {}, {}, CURL_SOCKET_BAD, false, false, false, {}};
+    const auto headers = to_slist(header_lines(request));
+    if (!headers)
+      return unsupported("a header of the request to " + url->authority() + " has control characters in it");
+    if (!configure(exchange, headers.get(), proxy)) {
+      return unsupported("libcurl refuses the request to " + url->authority());
+    }
+    if (curl_multi_add_handle(multi_, easy_) != CURLM_OK) return unsupported("libcurl takes no request");
+    auto result = run(exchange, stop);
+    if (curl_multi_remove_handle(multi_, easy_) != CURLM_OK) close_idle();
+    return result;
+  }
+
+ private:
+  static tl::unexpected<HttpFailure> unsupported(std::string message) {
+    return tl::unexpected(HttpFailure{Kind::kUnsupportedUrl, Stage::kResolve, std::move(message)});
+  }
+
+  bool open() {
+    if (multi_ == nullptr) multi_ = curl_multi_init();
+    if (easy_ == nullptr) easy_ = curl_easy_init();
+    return multi_ != nullptr && easy_ != nullptr;
+  }
+
+  template <class Value>
+  void set(CURLoption option, Value value) {
+    configured_ = curl_easy_setopt(easy_, option, value) == CURLE_OK && configured_;
+  }
+
+  bool configure(Exchange& exchange, curl_slist* headers, const std::string& proxy) {
+    const auto& request = exchange.request;
+    curl_easy_reset(easy_);  // keeps connections
+    configured_ = true;
+    set(CURLOPT_ERRORBUFFER, exchange.error_text.data());
+    set(CURLOPT_URL, exchange.url.text.c_str());
+    set(CURLOPT_PROTOCOLS_STR, "http,https");
+    set(CURLOPT_PATH_AS_IS, 1L);
+    set(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+    set(CURLOPT_FOLLOWLOCATION, 0L);
+    set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+    set(CURLOPT_HTTP_CONTENT_DECODING, 0L);
+    set(CURLOPT_NOSIGNAL, 1L);
+    set(CURLOPT_QUICK_EXIT, 1L);
+    set(CURLOPT_DNS_CACHE_TIMEOUT, 0L);
+    set(CURLOPT_BUFFERSIZE, kBufferBytes);
+    set(CURLOPT_TCP_KEEPALIVE, 1L);
+    // A little later than timed_out(), which can still ask how far it came; curl shares it out over a host's addresses.
+    set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(request.connect_timeout.count() + 500));
+    set(CURLOPT_HTTPHEADER, headers);
+    set(CURLOPT_HEADEROPT, static_cast<long>(CURLHEADER_SEPARATE));  // no token for a proxy
+    set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    set(CURLOPT_PROXY, proxy.c_str());  // "": none, whatever the environment says
+    set(CURLOPT_NOPROXY, "");
+    set_trust();
+    set_method(exchange);
+    set(CURLOPT_HEADERFUNCTION, &Exchange::on_header);
+    set(CURLOPT_HEADERDATA, &exchange);
+    set(CURLOPT_WRITEFUNCTION, &Exchange::on_body);
+    set(CURLOPT_WRITEDATA, &exchange);
+    set(CURLOPT_OPENSOCKETFUNCTION, &Exchange::on_open_socket);
+    set(CURLOPT_OPENSOCKETDATA, &exchange);
+    set(CURLOPT_PREREQFUNCTION, &Exchange::on_connected);
+    set(CURLOPT_PREREQDATA, &exchange);
+    return configured_;
+  }
+
+  void set_trust() {
+    const auto& cas = environment_.cas;
+    const char* file = cas.file.empty() ? nullptr : cas.file.c_str();
+    const char* folder = cas.folder.empty() ? nullptr : cas.folder.c_str();
+    set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+    set(CURLOPT_SSL_VERIFYPEER, 1L);
+    set(CURLOPT_SSL_VERIFYHOST, 2L);
+    set(CURLOPT_CAINFO, file);
+    set(CURLOPT_CAPATH, folder);
+    set(CURLOPT_PROXY_CAINFO, file);
+    set(CURLOPT_PROXY_CAPATH, folder);
+  }
+
+  void set_method(Exchange& exchange) {
+    const auto& request = exchange.request;
+    if (request.method == "HEAD") {
+      set(CURLOPT_NOBODY, 1L);
+    } else if (request.body != nullptr) {
+      set(CURLOPT_UPLOAD, 1L);
+      set(CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(request.body->size_bytes()));
+      set(CURLOPT_READFUNCTION, &Exchange::on_read);
+      set(CURLOPT_READDATA, &exchange);
+      set(CURLOPT_SEEKFUNCTION, &Exchange::on_seek);
+      set(CURLOPT_SEEKDATA, &exchange);
+      set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
+    } else if (request.method != "GET") {
+      set(CURLOPT_POSTFIELDSIZE, 0L);
+      set(CURLOPT_POSTFIELDS, "");
+      set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
+    }
+  }
+
+  tl::expected<void, HttpFailure> run(Exchange& exchange, const std::stop_token& stop) {
+    const std::stop_callback wake(stop, [multi = multi_] { static_cast<void>(curl_multi_wakeup(multi)); });
+    const auto started = Clock::now();
+    auto next_tick = started;
+    while (true) {
+      int running = 0;
+      if (stop.stop_requested()) return failure(exchange, Kind::kStopped, "stopped");
+      if (curl_multi_perform(multi_, &running) != CURLM_OK) return failure(exchange, Kind::kClosed, "libcurl failed");
+      int queued = 0;
+      if (const CURLMsg* message = curl_multi_info_read(multi_, &queued); message != nullptr) {
+        return outcome(exchange, message->data.result, stop);
+      }
+      const auto now = Clock::now();
+      if (now >= next_tick) {
+        if (!exchange.handler.on_tick()) return failure(exchange, Kind::kAborted, "ended by the receiver");
+        next_tick = now + kTickEvery;
+      }
+      if (auto late = timed_out(exchange, now - started, now)) return tl::unexpected(std::move(*late));
+      if (curl_multi_poll(multi_, nullptr, 0, kPollMs, nullptr) != CURLM_OK) {
+        return failure(exchange, Kind::kClosed, "libcurl failed");
+      }
+    }
+  }
+
+  std::optional<HttpFailure> timed_out(const Exchange& exchange, Clock::duration elapsed, Clock::time_point now) {
+    const auto& request = exchange.request;
+    const auto late = [&](Kind kind, std::chrono::milliseconds limit, const char* what) {
+      const auto text = limit.count() % 1000 == 0 ? std::to_string(limit.count() / 1000) + " s"
+                                                  : std::to_string(limit.count()) + " ms";
+      return failure(exchange, kind, what + text).value();
+    };
+    if (request.total_timeout.count() > 0 && elapsed >= request.total_timeout) {
+      return late(Kind::kTotalTimeout, request.total_timeout, "not finished within ");
+    }
+    if (!exchange.request_sent && elapsed >= request.connect_timeout) {
+      return late(Kind::kTimeout, request.connect_timeout, "no answer within ");
+    }
+    if (exchange.request_sent && !exchange.parser.complete() && now - exchange.sent_at >= request.head_timeout) {
+      return late(Kind::kTimeout, request.head_timeout, "not complete within ");
+    }
+    return std::nullopt;
+  }
+
+  Stage stage(const Exchange& exchange) const {
+    if (exchange.parser.complete()) return Stage::kBody;
+    if (exchange.request_sent) return Stage::kHeaders;
+    if (exchange.socket == CURL_SOCKET_BAD) return exchange.address_refused ? Stage::kConnect : Stage::kResolve;
+    sockaddr_storage peer{};
+    socklen_t length = sizeof peer;
+    const bool connected = ::getpeername(exchange.socket, reinterpret_cast<sockaddr*>(&peer), &length) == 0;
+    return connected && exchange.url.is_https() && !exchange.proxied ? Stage::kTls : Stage::kConnect;
+  }
+
+  tl::unexpected<HttpFailure> failure(const Exchange& exchange, Kind kind, const std::string& why,
+                                      std::optional<Stage> at = std::nullopt) const {
+    const auto where = at.value_or(stage(exchange));
+    const auto& host = where == Stage::kResolve ? exchange.url.host : exchange.url.authority();
+    std::string target = where == Stage::kConnect ? exchange.url.host + ":" + std::to_string(exchange.url.port) : host;
+    return tl::unexpected(
+        HttpFailure{kind, where, std::string(stage_name(where)) + " " + std::move(target) + ": " + why});
+  }
+
+  // curl's words, unless they could repeat a proxy's password.
+  static std::string words(const Exchange& exchange, CURLcode code) {
+    const std::string_view text(exchange.error_text.data());
+    if (text.empty() || text.find('@') != std::string_view::npos) return curl_easy_strerror(code);
+    return printable(text, 200);
+  }
+
+  long verify_result() const {
+    long result = 0;
+    curl_easy_getinfo(easy_, CURLINFO_SSL_VERIFYRESULT, &result);
+    return result;
+  }
+
+  tl::unexpected<HttpFailure> bad_certificate(const Exchange& exchange) const {
+    const char* remedy = custom_ca_ ? "" : "; name your own CA with --ca-file";
+    return failure(exchange, Kind::kCertificate, certificate_problem(verify_result()) + remedy, Stage::kTls);
+  }
+
+  tl::expected<void, HttpFailure> outcome(const Exchange& exchange, CURLcode code, const std::stop_token& stop) const {
+    if (code == CURLE_OK) {
+      if (exchange.parser.complete()) return {};
+      return failure(exchange, Kind::kProtocol, "the answer is not HTTP", Stage::kHeaders);
+    }
+    if (exchange.aborted) return failure(exchange, Kind::kAborted, "ended by the receiver");
+    if (!exchange.parser.problem().empty()) return failure(exchange, Kind::kProtocol, exchange.parser.problem());
+    if (stop.stop_requested()) return failure(exchange, Kind::kStopped, "stopped");
+    const std::string_view text(exchange.error_text.data());
+    const auto says = [text](std::string_view part) { return text.find(part) != std::string_view::npos; };
+    switch (code) {
+      case CURLE_COULDNT_RESOLVE_HOST:
+        return failure(exchange, Kind::kDns, "the name cannot be resolved", Stage::kResolve);
+      case CURLE_COULDNT_RESOLVE_PROXY:
+        return failure(exchange, Kind::kDns, "the proxy's name cannot be resolved", Stage::kResolve);
+      case CURLE_COULDNT_CONNECT:
+      case CURLE_ABORTED_BY_CALLBACK:
+      case CURLE_PROXY: {
+        if (exchange.address_refused) {
+          return failure(exchange, Kind::kAddressRefused, "an address inside is refused", Stage::kConnect);
+        }
+        long number = 0;
+        curl_easy_getinfo(easy_, CURLINFO_OS_ERRNO, &number);
+        const bool known = code == CURLE_COULDNT_CONNECT && number != 0;
+        const auto why = known ? std::string(std::strerror(static_cast<int>(number))) : words(exchange, code);
+        return failure(exchange, Kind::kConnect, (exchange.proxied ? "by the proxy: " : "") + why, Stage::kConnect);
+      }
+      case CURLE_OPERATION_TIMEDOUT:
+        return failure(exchange, Kind::kTimeout, "no answer in time");
+      case CURLE_PEER_FAILED_VERIFICATION:
+        return bad_certificate(exchange);
+      case CURLE_SSL_CACERT_BADFILE:
+        return failure(exchange, Kind::kCertificate,
+                       "the CA certificates cannot be read from " + printable(environment_.cas.file, 300), Stage::kTls);
+      case CURLE_SSL_CONNECT_ERROR:
+        if (verify_result() > 1) return bad_certificate(exchange);
+        if (says("unsupported protocol") || says("protocol version")) {
+          return failure(exchange, Kind::kCertificate, "it offers no TLS 1.2 or newer", Stage::kTls);
+        }
+        return failure(exchange, Kind::kTls, words(exchange, code), Stage::kTls);
+      case CURLE_UNSUPPORTED_PROTOCOL:  // HTTP/0.9
+      case CURLE_WEIRD_SERVER_REPLY:
+      case CURLE_OUT_OF_MEMORY:  // a single line of more than curl's 100 KiB
+        return failure(exchange, Kind::kProtocol, words(exchange, code), stage(exchange));
+      default:
+        if (says("chunk") || says("Content-Length") || says("header")) {
+          return failure(exchange, Kind::kProtocol, words(exchange, code));
+        }
+        return failure(exchange, Kind::kClosed, words(exchange, code));
+    }
+  }
+
+  NetworkEnvironment environment_;
+  const bool custom_ca_;
+  CURLM* multi_ = nullptr;
+  CURL* easy_ = nullptr;
+  bool configured_ = true;
+};
+
+}  // namespace
+
+CurlHttp::CurlHttp(NetworkEnvironment environment) : environment_(std::move(environment)) {
+  static_cast<void>(curl_ready());
+}
+
+std::unique_ptr<HttpConnection> CurlHttp::connect(const HttpOptions& options) {
+  return std::make_unique<CurlConnection>(environment_, options);
+}
+
+}  // namespace pullama::registry

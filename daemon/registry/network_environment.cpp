@@ -1,0 +1,146 @@
+#include "daemon/registry/network_environment.h"
+
+#include <arpa/inet.h>
+
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+
+#include "daemon/registry/ascii.h"
+
+namespace pullama::registry {
+namespace {
+
+// Where distributions keep the bundle, the commonest first (Go and curl look at the same places).
+constexpr std::array<const char*, 6> kBundles{
+    "/etc/ssl/certs/ca-certificates.crt",                 // Debian, Ubuntu, Gentoo, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",                   // Fedora, RHEL
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  // RHEL 7 and newer
+    "/etc/ssl/ca-bundle.pem",                             // openSUSE
+    "/etc/ssl/cert.pem",                                  // Alpine, macOS, BSD
+    "/usr/local/share/certs/ca-root-nss.crt",             // FreeBSD
+};
+constexpr const char* kFolder = "/etc/ssl/certs";
+
+struct Address {
+  std::array<std::uint8_t, 16> bytes{};
+  unsigned bits = 0;
+};
+
+std::optional<Address> parse_address(std::string_view text) {
+  if (text.size() > 2 && text.front() == '[' && text.back() == ']') text = text.substr(1, text.size() - 2);
+  Address address;
+  const std::string terminated(text);
+  if (inet_pton(AF_INET, terminated.c_str(), address.bytes.data()) == 1) {
+    address.bits = 32;
+  } else if (inet_pton(AF_INET6, terminated.c_str(), address.bytes.data()) == 1) {
+    address.bits = 128;
+  } else {
+    return std::nullopt;
+  }
+  return address;
+}
+
+bool same_prefix(const Address& a, const Address& b, unsigned bits) {
+  for (unsigned i = 0; i < bits; i += 8) {
+    const unsigned rest = bits - i < 8 ? 8 - (bits - i) : 0;
+    if ((a.bytes[i / 8] ^ b.bytes[i / 8]) >> rest != 0) return false;
+  }
+  return true;
+}
+
+bool covers(std::string_view entry, const Url& url) {
+  if (entry == "*") return true;
+  const auto host = parse_address(url.host);
+  if (const auto slash = entry.find('/'); slash != std::string_view::npos) {
+    const auto network = parse_address(entry.substr(0, slash));
+    const auto bits = parse_digits<unsigned>(entry.substr(slash + 1));
+    return host && network && bits && host->bits == network->bits && *bits <= network->bits &&
+           same_prefix(*host, *network, *bits);
+  }
+  if (const auto address = parse_address(entry)) {
+    return host && host->bits == address->bits && same_prefix(*host, *address, host->bits);
+  }
+  if (const auto colon = entry.rfind(':'); colon != std::string_view::npos) {
+    const auto port = parse_digits<std::uint16_t>(entry.substr(colon + 1));
+    if (port) {
+      if (*port != url.port) return false;
+      entry = entry.substr(0, colon);
+      if (const auto address = parse_address(entry)) {
+        return host && host->bits == address->bits && same_prefix(*host, *address, host->bits);
+      }
+    }
+  }
+  if (entry.starts_with('*')) entry.remove_prefix(1);
+  if (entry.starts_with('.')) entry.remove_prefix(1);
+  std::string_view name = url.host;
+  if (name.ends_with('.')) name.remove_suffix(1);
+  if (entry.empty() || host) return false;
+  if (equals_ignoring_case(name, entry)) return true;
+  return name.size() > entry.size() + 1 && name[name.size() - entry.size() - 1] == '.' &&
+         equals_ignoring_case(name.substr(name.size() - entry.size()), entry);
+}
+
+}  // namespace
+
+bool bypasses_proxy(std::string_view no_proxy, const Url& url) {
+  while (!no_proxy.empty()) {
+    const auto end = std::min(no_proxy.find_first_of(", \t"), no_proxy.size());
+    const auto entry = no_proxy.substr(0, end);
+    if (!entry.empty() && covers(entry, url)) return true;
+    no_proxy.remove_prefix(std::min(end + 1, no_proxy.size()));
+  }
+  return false;
+}
+
+std::string NetworkEnvironment::proxy_for(const Url& url) const {
+  const auto& proxy = url.is_https() ? https_proxy : http_proxy;
+  return proxy.empty() || bypasses_proxy(no_proxy, url) ? std::string() : proxy;
+}
+
+NetworkEnvironment read_network_environment(const std::function<std::string(const char*)>& variable,
+                                            const std::function<bool(const std::string&)>& exists) {
+  const auto first_of = [&](std::initializer_list<const char*> names) {
+    for (const char* name : names) {
+      if (auto value = variable(name); !value.empty()) return value;
+    }
+    return std::string();
+  };
+  NetworkEnvironment environment;
+  environment.http_proxy = first_of({"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"});
+  environment.https_proxy = first_of({"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"});
+  environment.no_proxy = first_of({"no_proxy", "NO_PROXY"});
+  environment.cas = {variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR")};
+  if (environment.cas.file.empty() && environment.cas.folder.empty()) {
+    for (const char* bundle : kBundles) {
+      if (!exists(bundle)) continue;
+      environment.cas.file = bundle;
+      break;
+    }
+    if (environment.cas.file.empty() && exists(kFolder)) environment.cas.folder = kFolder;
+  }
+  return environment;
+}
+
+NetworkEnvironment process_network_environment() {
+  return read_network_environment(
+      [](const char* name) {
+        const char* value = std::getenv(name);
+        return std::string(value == nullptr ? "" : value);
+      },
+      [](const std::string& path) {
+        std::error_code ignored;  // an unreadable place is as good as none
+        return std::filesystem::exists(path, ignored);
+      });
+}
+
+std::string without_user_info(std::string_view proxy) {
+  const auto scheme = proxy.find("://");
+  const auto begin = scheme == std::string_view::npos ? 0 : scheme + 3;
+  const auto at = proxy.rfind('@');
+  if (at == std::string_view::npos || at < begin) return std::string(proxy);
+  return std::string(proxy.substr(0, begin)) + std::string(proxy.substr(at + 1));
+}
+
+}  // namespace pullama::registry

@@ -1,0 +1,150 @@
+#include "daemon/store/library.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "common/utf8.h"
+#include "daemon/store/model_texts.h"
+#include "daemon/store/models_dir.h"
+
+namespace pullama::store {
+namespace {
+
+constexpr std::uint64_t kMaxTextBytes = 1 << 20;
+constexpr std::string_view kImagePrefix = "application/vnd.ollama.image.";
+
+// Names in blobs/. One listing is quicker than a look at each blob of each model.
+Result<std::unordered_set<std::string>> blob_names(io::FileSystem& fs) {
+  std::unordered_set<std::string> names;
+  auto entries = fs.list(kBlobsDir);
+  if (!entries && entries.error().code == ErrorCode::kNotFound) return names;
+  if (!entries) return fail(entries.error());
+  for (io::DirectoryEntry& entry : *entries) {
+    if (entry.kind == io::FileStat::Kind::kFile) names.insert(std::move(entry.name));
+  }
+  return names;
+}
+
+bool is_there(io::FileSystem& fs, const manifest::Layer& layer) {
+  auto stat = fs.stat(blob_path(layer.digest));
+  return stat && stat->kind == io::FileStat::Kind::kFile && stat->size_bytes == layer.size_bytes;
+}
+
+// The texts of one model: each bounded, and all of them together.
+class Texts {
+ public:
+  explicit Texts(io::FileSystem& fs) : fs_(fs) {}
+
+  std::string read(const Digest& digest) {
+    auto text = fs_.read_file(blob_path(digest), left_);
+    if (!text || !is_utf8(*text)) return {};
+    left_ -= text->size();
+    return std::move(*text);
+  }
+
+ private:
+  io::FileSystem& fs_;
+  std::uint64_t left_ = kMaxTextBytes;
+};
+
+void add_text(ShownModel& model, std::string_view kind, std::string text) {
+  if (text.empty()) return;
+  if (kind == "license") model.licenses.push_back(std::move(text));
+  // "prompt" is what old models call it.
+  if (kind == "template" || (kind == "prompt" && model.template_text.empty())) model.template_text = std::move(text);
+  if (kind == "system") model.system_text = std::move(text);
+  if (kind == "params") model.parameters = parse_parameters(text);
+}
+
+}  // namespace
+
+Result<Listing> Library::list() {
+  Listing listing;
+  auto installed = manifests_.scan(&listing.unreadable);
+  if (!installed) return fail(installed.error());
+  auto blobs = blob_names(fs_);
+  if (!blobs) return fail(blobs.error());
+
+  for (InstalledManifest& found : *installed) {
+    ListedModel model{found.name, std::nullopt, 0, found.mtime_ns, {}};
+    auto read = manifests_.read(found.name);
+    if (read) {
+      model.digest = read->digest();
+      model.size_bytes = read->stated_bytes();
+      for (const manifest::Blob& blob : read->blobs()) {
+        if (blobs->contains(blob.digest.file_name())) continue;
+        model.broken = "its blob " + fs_.native_path(blob_path(blob.digest)) + " is missing";
+        break;
+      }
+    } else if (read.error().code == ErrorCode::kNotFound) {
+      continue;  // removed between the scan and now
+    } else {
+      model.broken = read.error().message;
+    }
+    listing.models.push_back(std::move(model));
+  }
+  std::sort(listing.models.begin(), listing.models.end(), [](const ListedModel& a, const ListedModel& b) {
+    return a.mtime_ns != b.mtime_ns ? a.mtime_ns > b.mtime_ns : a.name < b.name;
+  });
+  return listing;
+}
+
+Result<ShownModel> Library::show(const ModelName& wanted) {
+  std::vector<Error> unreadable;
+  auto spelled = manifests_.existing_spelling(wanted);
+  if (!spelled) return fail(spelled.error());
+  const ModelName& name = *spelled;
+  auto stat = fs_.stat(manifest_path(name));
+  if (!stat && stat.error().code == ErrorCode::kNotFound) {
+    return fail(ErrorCode::kNotFound, "the model " + wanted.display() + " is not in " + fs_.native_path("."),
+                "`pullama list` shows what is there");
+  }
+  if (!stat) return fail(stat.error());
+  auto read = manifests_.read(name);
+  if (!read) return fail(read.error());
+
+  ShownModel model(name, read->digest());
+  model.size_bytes = read->stated_bytes();
+  model.mtime_ns = stat->mtime_ns;
+  std::unordered_map<Digest, std::vector<std::string>> users;
+  for (const manifest::Blob& blob : read->blobs()) users.emplace(blob.digest, std::vector<std::string>());
+  auto installed = manifests_.scan(&unreadable);
+  if (!installed) return fail(installed.error());
+  for (const InstalledManifest& other : *installed) {
+    if (other.name == name) continue;
+    auto theirs = manifests_.read(other.name);
+    if (!theirs) continue;
+    for (const manifest::Blob& blob : theirs->blobs()) {
+      if (auto user = users.find(blob.digest); user != users.end()) user->second.push_back(other.name.display());
+    }
+  }
+  for (auto& [digest, names] : users) std::sort(names.begin(), names.end());
+
+  const auto shown = [&](const manifest::Layer& layer) {
+    return ShownLayer{layer.media_type, layer.digest, layer.size_bytes, is_there(fs_, layer), users[layer.digest]};
+  };
+  Texts texts(fs_);
+  if (read->config()) {
+    model.config = shown(*read->config());
+    const ModelConfig config = parse_config(texts.read(read->config()->digest));
+    model.format = config.format;
+    model.family = config.family;
+    model.parameter_size = config.parameter_size;
+    model.quantization = config.quantization;
+    model.remote_host = config.remote_host;
+    model.remote_model = config.remote_model;
+  }
+  for (const manifest::Layer& layer : read->layers()) {
+    model.layers.push_back(shown(layer));
+    const std::string_view type = layer.media_type;
+    if (!type.starts_with(kImagePrefix)) continue;
+    const std::string_view kind = type.substr(kImagePrefix.size());
+    if (kind == "license" || kind == "template" || kind == "prompt" || kind == "system" || kind == "params") {
+      add_text(model, kind, texts.read(layer.digest));
+    }
+  }
+  return model;
+}
+
+}  // namespace pullama::store

@@ -1,0 +1,185 @@
+#include "daemon/store/manifests.h"
+
+#include <algorithm>
+#include <array>
+#include <tuple>
+
+#include "daemon/io/atomic_write.h"
+#include "daemon/io/clock.h"
+#include "daemon/store/models_dir.h"
+
+namespace pullama::store {
+namespace {
+
+using Kind = io::FileStat::Kind;
+
+constexpr std::chrono::milliseconds kPoll{20};
+constexpr unsigned kManifestMode = 0644;
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+bool equal_ignoring_case(const std::string& a, const std::string& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
+}
+
+using Parts = std::array<std::string, 4>;
+Parts parts_of(const ModelName& name) { return {name.host(), name.ns(), name.model(), name.tag()}; }
+
+// The entries of one level of the tree, folders above the last, in no order. A folder that vanished meanwhile is empty.
+Result<std::vector<io::DirectoryEntry>> list_level(io::FileSystem& fs, const std::string& path) {
+  auto entries = fs.list(path);
+  if (!entries && entries.error().code == ErrorCode::kNotFound) return std::vector<io::DirectoryEntry>();
+  return entries;
+}
+
+class Scan {
+ public:
+  Scan(io::FileSystem& fs, std::vector<Error>* unreadable) : fs_(fs), unreadable_(unreadable) {}
+
+  Status descend(const std::string& path, std::size_t depth) {
+    auto entries = list_level(fs_, path);
+    if (!entries) return put_aside(entries.error());
+    for (const io::DirectoryEntry& entry : *entries) {
+      parts_[depth] = entry.name;
+      const std::string below = path + "/" + entry.name;
+      if (depth + 1 < parts_.size()) {
+        if (entry.kind != Kind::kDirectory) continue;
+        if (auto done = descend(below, depth + 1); !done) return done;
+      } else if (entry.kind == Kind::kFile || entry.kind == Kind::kSymlink) {
+        if (auto done = add(below); !done) return done;
+      }
+    }
+    return {};
+  }
+
+  std::vector<InstalledManifest> take() { return std::move(found_); }
+
+ private:
+  Status add(const std::string& path) {
+    auto name = ModelName::from_parts(parts_[0], parts_[1], parts_[2], parts_[3]);
+    if (!name) return {};
+    auto stat = fs_.stat(path);
+    if (!stat && stat.error().code == ErrorCode::kNotFound) return {};
+    if (!stat) return put_aside(stat.error());
+    found_.push_back({std::move(*name), path, stat->mtime_ns});
+    return {};
+  }
+
+  Status put_aside(const Error& error) {
+    if (unreadable_ == nullptr) return fail(error);
+    unreadable_->push_back(error);
+    return {};
+  }
+
+  io::FileSystem& fs_;
+  std::vector<Error>* unreadable_;
+  Parts parts_;
+  std::vector<InstalledManifest> found_;
+};
+
+// What a crash left. Only we make these, under the lock that the caller holds.
+Status remove_old_temporaries(io::FileSystem& fs) {
+  auto entries = list_level(fs, kManifestsDir);
+  if (!entries) return fail(entries.error());
+  for (const io::DirectoryEntry& entry : *entries) {
+    if (entry.kind == Kind::kDirectory || !entry.name.starts_with(kTemporaryPrefix) ||
+        !entry.name.ends_with(kTemporarySuffix)) {
+      continue;
+    }
+    if (auto removed = fs.remove(std::string(kManifestsDir) + "/" + entry.name); !removed) return removed;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Manifests::Lock> Manifests::lock(std::chrono::milliseconds limit, std::stop_token stop) {
+  if (auto made = fs_.make_directories(kStateDir); !made) return fail(made.error());
+  const io::SystemClock clock;
+  const auto deadline = clock.now() + limit;
+  while (true) {
+    auto file = fs_.open(kManifestsLock, io::OpenMode::kReadWriteCreate, 0644);
+    if (!file) return fail(file.error());
+    auto locked = (*file)->try_lock();
+    if (!locked) return fail(locked.error());
+    if (*locked) {
+      auto ours = (*file)->stat();
+      if (!ours) return fail(ours.error());
+      auto there = fs_.stat(kManifestsLock);
+      if (there && there->same_file(*ours)) return Lock(std::move(*file));
+      if (!there && there.error().code != ErrorCode::kNotFound) return fail(there.error());
+      continue;  // the file was removed by hand between open and lock
+    }
+    if (clock.now() >= deadline) {
+      return fail(ErrorCode::kLocked, "another pullama changes the models in " + fs_.native_path("."),
+                  "try again in a moment");
+    }
+    if (!clock.sleep_for(kPoll, stop)) {
+      return fail(ErrorCode::kCancelled, "stopped while waiting for " + fs_.native_path(kManifestsLock));
+    }
+  }
+}
+
+Result<ModelName> Manifests::existing_spelling(const ModelName& name) {
+  std::vector<Error> unreadable;  // what cannot be read cannot be met either
+  auto installed = scan(&unreadable);
+  if (!installed) return fail(installed.error());
+  const Parts wanted = parts_of(name);
+  Parts best = wanted;
+  std::tuple<std::size_t, std::size_t> best_rank{0, 0};
+  for (const InstalledManifest& manifest : *installed) {
+    Parts parts = parts_of(manifest.name);
+    std::size_t same = 0, exact = 0;
+    while (same < parts.size() && equal_ignoring_case(parts[same], wanted[same])) {
+      if (parts[same] == wanted[same]) ++exact;
+      ++same;
+    }
+    std::copy(wanted.begin() + static_cast<std::ptrdiff_t>(same), wanted.end(),
+              parts.begin() + static_cast<std::ptrdiff_t>(same));
+    const std::tuple rank{same, exact};
+    if (rank > best_rank || (rank == best_rank && same > 0 && parts < best)) {
+      best_rank = rank;
+      best = std::move(parts);
+    }
+  }
+  if (best == wanted) return name;
+  return ModelName::from_parts(best[0], best[1], best[2], best[3]);
+}
+
+Result<std::vector<InstalledManifest>> Manifests::scan(std::vector<Error>* unreadable) {
+  Scan scan(fs_, unreadable);
+  if (auto done = scan.descend(kManifestsDir, 0); !done) return fail(done.error());
+  return scan.take();
+}
+
+Result<manifest::Manifest> Manifests::read(const ModelName& name) {
+  const std::string path = manifest_path(name);
+  auto raw = fs_.read_file(path, manifest::kMaxManifestBytes);
+  if (!raw) return fail(raw.error());
+  auto parsed = manifest::Manifest::parse(std::move(*raw));
+  if (!parsed) {
+    return fail(ErrorCode::kCorrupt, "read " + fs_.native_path(path) + ": " + parsed.error().message,
+                "pull the model again, or remove it with `pullama rm`");
+  }
+  return parsed;
+}
+
+Status Manifests::write(const ModelName& name, const std::string& raw) {
+  const std::string path = manifest_path(name);
+  if (auto made = fs_.make_directories(path.substr(0, path.rfind('/'))); !made) return made;
+  if (auto there = fs_.stat(path)) {
+    if (there->kind != Kind::kFile) {
+      const bool link = there->kind == Kind::kSymlink;
+      return fail(ErrorCode::kPermission,
+                  "write " + fs_.native_path(path) + ": " +
+                      (link ? "a symbolic link lies there" : "something that is no regular file lies there"),
+                  "move it away and try again");
+    }
+  } else if (there.error().code != ErrorCode::kNotFound) {
+    return fail(there.error());
+  }
+  if (auto removed = remove_old_temporaries(fs_); !removed) return removed;
+  return io::atomic_write(fs_, path, raw, kManifestMode, manifest_temporary());
+}
+
+}  // namespace pullama::store
