@@ -165,6 +165,7 @@ def check_headers(build):
         kept = [w for w in words[1:] if w.startswith(("-D", "-I", "-std=", "-W", "-isystem")) or w.startswith("/")]
         kept = [w for w in kept if not w.endswith(".cpp")]
         flags.setdefault(room_of(path), (words[0], kept))
+    build = os.path.abspath(build)
     scratch = os.path.join(build, "arch-headers")
     os.makedirs(scratch, exist_ok=True)
     ccache = [shutil.which("ccache")] if shutil.which("ccache") else []
