@@ -1,6 +1,7 @@
 #include "tests/support/io/temp_dir.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <fstream>
@@ -10,8 +11,11 @@
 
 namespace pullama::testing {
 
-TempDir::TempDir() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "pullama-test-XXXXXX").string();
+TempDir::TempDir(Where where) {
+  const std::filesystem::path memory = "/dev/shm";
+  const bool in_memory = where == Where::kMemory && ::access(memory.c_str(), W_OK | X_OK) == 0;
+  const std::filesystem::path above = in_memory ? memory : std::filesystem::temp_directory_path();
+  std::string pattern = (above / "pullama-test-XXXXXX").string();
   if (::mkdtemp(pattern.data()) == nullptr) throw std::system_error(errno, std::generic_category(), pattern);
   path_ = pattern;
 }

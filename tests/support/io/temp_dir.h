@@ -8,7 +8,11 @@ namespace pullama::testing {
 
 class TempDir {
  public:
-  TempDir();
+  enum class Where {
+    kDisk,
+    kMemory,  // /dev/shm where there is one: syncing costs nothing there
+  };
+  explicit TempDir(Where where = Where::kDisk);
   ~TempDir();
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;
