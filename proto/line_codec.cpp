@@ -26,12 +26,20 @@ std::optional<std::string> LineDecoder::next() {
   } else {
     std::string line = buffer_.substr(begin_, length);
     begin_ = scanned_ = end + 1;
+    if (begin_ == buffer_.size()) release();
     if (is_utf8(line)) return line;
     fault_ = Fault::kNotUtf8;
   }
-  buffer_ = std::string();
-  begin_ = scanned_ = 0;
+  release();
   return std::nullopt;
+}
+
+// A long line's memory is given back, or a thousand idle connections could keep a gigabyte.
+void LineDecoder::release() {
+  constexpr std::size_t kWorthKeeping = 16U << 10;
+  buffer_.clear();
+  if (buffer_.capacity() > kWorthKeeping) buffer_.shrink_to_fit();
+  begin_ = scanned_ = 0;
 }
 
 bool looks_like_http(std::string_view line) {

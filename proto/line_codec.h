@@ -29,6 +29,8 @@ class LineDecoder {
   std::size_t pending_bytes() const { return buffer_.size() - begin_; }
 
  private:
+  void release();
+
   std::size_t max_line_bytes_;
   std::string buffer_;
   std::size_t begin_ = 0;    // of the first line not yet returned
