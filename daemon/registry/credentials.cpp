@@ -41,6 +41,11 @@ std::string user_and_password(const Json& entry) {
 
 }  // namespace
 
+std::string Credentials::key_hint() const {
+  constexpr std::string_view kUsual = "/.ollama/id_ed25519";
+  return "check " + (paths_.key_file.ends_with(kUsual) ? "~" + std::string(kUsual) : paths_.key_file);
+}
+
 Result<std::unique_ptr<SshKey>> Credentials::key() const { return SshKey::load(paths_.key_file); }
 
 Result<std::optional<std::string>> Credentials::basic(std::string_view host) const {

@@ -27,6 +27,8 @@ class Credentials {
   explicit Credentials(CredentialPaths paths) : paths_(std::move(paths)) {}
 
   const CredentialPaths& paths() const { return paths_; }
+  // "check ~/.ollama/id_ed25519", for a person whom a registry refuses.
+  std::string key_hint() const;
 
   // As SshKey::load: kNotFound where there is no key, kAuthFailed where it cannot be used.
   Result<std::unique_ptr<SshKey>> key() const;

@@ -1,0 +1,169 @@
+#include "daemon/registry/requester.h"
+
+#include "daemon/registry/error_text.h"
+#include "daemon/registry/redirect.h"
+#include "daemon/registry/response.h"
+
+namespace pullama::registry {
+namespace {
+
+// Decides at the head whether an answer is final. What is not is read to its end, if that is near, so that the
+// connection can be kept.
+class Gate final : public HttpHandler {
+ public:
+  Gate(AnswerHandler& handler, const Url& from, bool may_refresh, const io::Clock& clock)
+      : handler_(handler), from_(from), may_refresh_(may_refresh), guard_(clock) {}
+
+  bool on_head(const HttpHead& head) override {
+    head_ = head;
+    guard_.begin();
+    final_ = !(is_redirect(head.status) || (head.status == 401 && may_refresh_));
+    return !final_ || handler_.on_head(head, from_);
+  }
+  bool on_body(std::span<const std::byte> bytes) override {
+    bytes_ += bytes.size();
+    guard_.gained(bytes.size());
+    return final_ ? handler_.on_body(bytes) : bytes_ <= kMaxErrorBodyBytes;
+  }
+  bool on_tick() override {
+    if (head_.status != 0 && !final_) return guard_.still_moving();
+    return handler_.on_tick();
+  }
+
+  const HttpHead& head() const { return head_; }
+  bool is_final() const { return final_; }
+  std::uint64_t bytes() const { return bytes_; }
+
+ private:
+  AnswerHandler& handler_;
+  const Url& from_;
+  const bool may_refresh_;
+  DripGuard guard_;
+  HttpHead head_;
+  bool final_ = false;
+  std::uint64_t bytes_ = 0;
+};
+
+AuthOptions auth_options(const Url& registry, const RegistryOptions& options) {
+  return {registry, options.user_agent.empty() ? default_user_agent() : options.user_agent, options.on_request,
+          options.on_token_refresh};
+}
+
+class TextHandler final : public AnswerHandler {
+ public:
+  TextHandler(const io::Clock& clock, std::uint64_t max_bytes) : reader_(clock, max_bytes) {}
+  bool on_head(const HttpHead& head, const Url&) override { return reader_.on_head(head); }
+  bool on_body(std::span<const std::byte> bytes) override { return reader_.on_body(bytes); }
+  bool on_tick() override { return reader_.on_tick(); }
+  Response& response() { return reader_.response(); }
+
+ private:
+  ResponseReader reader_;
+};
+
+}  // namespace
+
+Requester::Requester(const io::Clock& clock, const Credentials& credentials, Url registry, RegistryOptions options)
+    : clock_(clock),
+      registry_(std::move(registry)),
+      options_(std::move(options)),
+      authenticator_(clock, credentials, auth_options(registry_, options_)) {}
+
+std::string Requester::user_agent() const {
+  if (names_ollama_) return user_agent_with_ollama();
+  return options_.user_agent.empty() ? default_user_agent() : options_.user_agent;
+}
+
+void Requester::name_ollama() { names_ollama_ = true; }
+
+bool Requester::refuse_private(bool redirected) const {
+  return redirected && registry_is_public_ && !options_.insecure;
+}
+
+Outcome<Answer> Requester::get(HttpConnection& connection, const Ask& ask, AnswerHandler& handler,
+                               std::stop_token stop) {
+  const auto grant = authenticator_.grant(ask.repository);
+  auto answer = follow(connection, ask, grant, true, handler, stop);
+  if (!answer || answer->head.status != 401 || answer->redirected) return answer;
+  auto fresh = authenticator_.refresh(connection, ask.repository, grant, answer->head, refuse_private(true), stop);
+  if (!fresh) return tl::unexpected(fresh.error());
+  return follow(connection, ask, *fresh, false, handler, stop);
+}
+
+Outcome<Answer> Requester::follow(HttpConnection& connection, const Ask& ask, const Grant& grant, bool may_refresh,
+                                  AnswerHandler& handler, const std::stop_token& stop) {
+  Answer answer;
+  answer.from = ask.url;
+  answer.redirected = ask.redirected;
+  for (unsigned hops = 0;; ++hops) {
+    HttpRequest request;
+    request.url = answer.from.text;
+    request.headers = ask.headers;
+    request.headers.push_back({"User-Agent", user_agent()});
+    request.headers.push_back({"Accept-Encoding", "identity"});
+    if (ask.range) {
+      request.headers.push_back(
+          {"Range", "bytes=" + std::to_string(ask.range->first) + "-" + std::to_string(ask.range->last)});
+    }
+    if (!grant.header.empty() && may_send_authorization(registry_, answer.from)) {
+      request.headers.push_back({"Authorization", grant.header});
+    }
+    request.total_timeout = ask.total_timeout;
+    request.refuse_private_addresses = refuse_private(answer.redirected);
+
+    Gate gate(handler, answer.from, may_refresh && !answer.redirected, clock_);
+    const auto begun = clock_.now();
+    const auto done = connection.perform(request, gate, stop);
+    answer.head = gate.head();
+    if (options_.on_request) {
+      options_.on_request({request.method, answer.from.authority(), answer.from.path(), ask.range, answer.head.status,
+                           gate.bytes(), std::chrono::duration_cast<std::chrono::milliseconds>(clock_.now() - begun)});
+    }
+    if (answer.head.status != 0 && !answer.redirected && !answer.head.peer_is_private) registry_is_public_ = true;
+    if (!done && (done.error().kind == HttpFailure::Kind::kStopped || answer.head.status == 0)) {
+      return tl::unexpected(fault_of(done.error()));
+    }
+    if (gate.is_final()) {
+      if (!done) answer.failure = done.error();
+      return answer;
+    }
+    if (answer.head.status == 401) return answer;
+    const auto* location = answer.head.find("Location");
+    auto target = resolve_redirect(answer.from, location == nullptr ? std::string_view{} : *location);
+    if (!target) {
+      return tl::unexpected(
+          make_fault(Fault::Kind::kPermanent, ErrorCode::kNetwork, target.error().message, answer.head.status));
+    }
+    if (hops == kMaxRedirects) {
+      return tl::unexpected(make_fault(Fault::Kind::kPermanent, ErrorCode::kNetwork,
+                                       registry_.authority() + " redirects more than 10 times", answer.head.status));
+    }
+    answer.from = std::move(*target);
+    answer.redirected = true;
+  }
+}
+
+Outcome<Requester::Text> Requester::get_text(HttpConnection& connection, const Ask& ask, std::uint64_t max_bytes,
+                                             std::stop_token stop) {
+  TextHandler handler(clock_, max_bytes);
+  auto answer = get(connection, ask, handler, std::move(stop));
+  if (!answer) return tl::unexpected(answer.error());
+  auto& response = handler.response();
+  const auto status = answer->head.status;
+  // A refusal needs no whole body.
+  if (status == 200 && answer->failure && !response.too_long) {
+    if (!response.too_slow) return tl::unexpected(fault_of(*answer->failure));
+    return tl::unexpected(make_fault(Fault::Kind::kTransient, ErrorCode::kNetwork,
+                                     "body from " + answer->from.authority() + ": it comes too slowly to be of use",
+                                     status));
+  }
+  return Text{std::move(*answer), std::move(response.body), response.too_long};
+}
+
+std::string Requester::refusal_text(std::string_view what, const Answer& answer, std::string_view body) const {
+  const auto words = error_text(authenticator_.redacted(std::string(body.substr(0, kMaxErrorBodyBytes))));
+  return std::string(what) + ": " + answer.from.authority() + " answers " + std::to_string(answer.head.status) +
+         (words.empty() ? "" : ": " + words);
+}
+
+}  // namespace pullama::registry

@@ -1,0 +1,85 @@
+#pragma once
+// Sends GET requests to one registry as one job: with its grant where that may go, along redirects, repeated once after
+// a 401 with a new grant. Statuses of the final answer are the caller's affair. Thread-safe; a connection is not.
+
+#include <atomic>
+#include <optional>
+#include <string>
+
+#include "daemon/registry/auth.h"
+#include "daemon/registry/http.h"
+#include "daemon/registry/registry.h"
+#include "daemon/registry/url.h"
+
+namespace pullama::registry {
+
+// Receives the final answer only: no redirects, no 401 that is tried again.
+class AnswerHandler {
+ public:
+  virtual ~AnswerHandler() = default;
+  // false ends the request; `from` is where the answer comes from.
+  virtual bool on_head(const HttpHead& head, const Url& from) = 0;
+  virtual bool on_body(std::span<const std::byte> bytes) = 0;
+  virtual bool on_tick() = 0;
+};
+
+struct Ask {
+  std::string repository;
+  Url url;
+  bool redirected = false;  // the URL came from a redirect: no new grant after a 401, and addresses inside are refused
+  std::vector<Header> headers;
+  std::optional<ByteRange> range;
+  std::chrono::milliseconds total_timeout{0};
+};
+
+struct Answer {
+  HttpHead head;
+  Url from;
+  bool redirected = false;
+  std::optional<HttpFailure> failure;  // the transfer broke off after its head, or the handler ended it
+};
+
+class Requester {
+ public:
+  Requester(const io::Clock& clock, const Credentials& credentials, Url registry, RegistryOptions options);
+
+  const Url& registry() const { return registry_; }
+  const RegistryOptions& options() const { return options_; }
+  const io::Clock& clock() const { return clock_; }
+  const Authenticator& authenticator() const { return authenticator_; }
+  std::string user_agent() const;
+  // From now on the one that also names an Ollama version (the answer to a 412).
+  void name_ollama();
+
+  // A fault where no final answer arrived.
+  Outcome<Answer> get(HttpConnection& connection, const Ask& ask, AnswerHandler& handler, std::stop_token stop);
+
+  struct Text {
+    Answer answer;
+    std::string body;
+    bool too_long = false;
+  };
+  // The whole body, up to `max_bytes`.
+  Outcome<Text> get_text(HttpConnection& connection, const Ask& ask, std::uint64_t max_bytes, std::stop_token stop);
+
+  // "<what>: 404 from <host>: <its words>", with our secrets taken out.
+  std::string refusal_text(std::string_view what, const Answer& answer, std::string_view body) const;
+
+ private:
+  Outcome<Answer> follow(HttpConnection& connection, const Ask& ask, const Grant& grant, bool may_refresh,
+                         AnswerHandler& handler, const std::stop_token& stop);
+  bool refuse_private(bool redirected) const;
+
+  const io::Clock& clock_;
+  const Url registry_;
+  const RegistryOptions options_;
+  Authenticator authenticator_;
+  std::atomic<bool> registry_is_public_{false};
+  std::atomic<bool> names_ollama_{false};
+};
+
+// "ollama/0.32.0 (amd64 linux) pullama/<version>".
+std::string user_agent_with_ollama();
+std::string default_user_agent();
+
+}  // namespace pullama::registry
