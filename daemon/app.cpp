@@ -1,0 +1,235 @@
+#include "daemon/app.h"
+
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <fmt/core.h>
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <csignal>
+#include <memory>
+
+#include "common/endpoint.h"
+#include "common/printable.h"
+#include "common/version.h"
+#include "daemon/process.h"
+#include "daemon/pull_transfers.h"
+#include "daemon/queue/queue_file.h"
+#include "daemon/registry/credentials.h"
+#include "daemon/registry/http_client.h"
+#include "daemon/registry/network_environment.h"
+#include "daemon/rpc/activation.h"
+#include "daemon/rpc/server.h"
+#include "daemon/service.h"
+#include "daemon/store/models_dir.h"
+#include "daemon/work_thread.h"
+
+namespace pullama {
+namespace {
+
+namespace asio = boost::asio;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kTransfersMayTake{1500};  // to sync and checkpoint at the end
+constexpr milliseconds kStopMayTake{1900};       // all of it
+
+std::int64_t now_ms() {
+  return std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+void start_log(const std::string& level) {
+  auto logger = std::make_shared<spdlog::logger>("pullamad", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  logger->set_level(spdlog::level::from_str(level));
+  spdlog::set_default_logger(std::move(logger));
+}
+
+class App {
+ public:
+  App(const Options& options, Endpoint endpoint, std::optional<int> activated)
+      : options_(options),
+        endpoint_(std::move(endpoint)),
+        activated_(activated),
+        stores_({::getpid(), ::geteuid(), activated ? std::string() : endpoint_.path}),
+        credentials_(registry::default_credential_paths()),
+        http_(registry::process_network_environment()),
+        transfers_(stores_, http_, clock_, credentials_, options.user_agent),
+        hub_(io_, [this] { return jobs_->snapshot(); }),
+        server_(io_, dispatcher_),
+        signals_(io_, SIGTERM, SIGINT),
+        transfers_deadline_(io_),
+        idle_timer_(io_) {}
+
+  Status start();
+  void run();
+
+ private:
+  void begin_stop(bool graceful);
+  void end_stop();
+  void watch_idleness();
+  bool idle() const { return server_.connections() == 0 && !jobs_->busy(); }
+
+  const Options options_;
+  const Endpoint endpoint_;
+  const std::optional<int> activated_;
+  io::SystemClock clock_;
+  Stores stores_;
+  registry::Credentials credentials_;
+  registry::CurlHttp http_;
+  PullTransfers transfers_;
+  asio::io_context io_;
+  rpc::EventHub hub_;
+  rpc::Dispatcher dispatcher_;
+  rpc::Server server_;
+  asio::signal_set signals_;
+  asio::steady_timer transfers_deadline_;
+  asio::steady_timer idle_timer_;
+  std::chrono::steady_clock::time_point idle_since_ = std::chrono::steady_clock::now();
+  Store* own_ = nullptr;  // the store of the daemon's own models dir
+  bool stopping_ = false;
+  bool ending_ = false;
+  // In the order of their threads' ends: transfers, then what they write to.
+  std::unique_ptr<WorkThread> storage_;
+  std::unique_ptr<StateWriter> writer_;
+  std::unique_ptr<Jobs> jobs_;
+  std::unique_ptr<Service> service_;
+};
+
+Status App::start() {
+  const auto own = stores_.writable(options_.models_dir);
+  if (!own) return fail(own.error());
+  own_ = *own;
+  auto loaded = queue::load(*own_->fs, store::kQueueFile, options_.models_dir, now_ms());
+  if (!loaded) return fail(loaded.error());
+  for (const std::string& warning : loaded->warnings) spdlog::warn("{}", warning);
+
+  const auto post = [this](std::function<void()> work) { asio::post(io_, std::move(work)); };
+  storage_ = std::make_unique<WorkThread>();
+  writer_ = std::make_unique<StateWriter>(
+      [fs = own_->fs.get()](const std::string& text) { return queue::save(*fs, store::kQueueFile, text); }, post);
+  const auto storage = [this](std::function<void()> work) { storage_->post(std::move(work)); };
+  JobsPorts ports;
+  ports.models_dir = options_.models_dir;
+  ports.publish = [this](proto::Event event) {
+    if (proto::classify(event.body) != proto::EventClass::kTrace || hub_.wants_trace()) hub_.publish(std::move(event));
+  };
+  ports.post = post;
+  ports.after = [this](milliseconds pause, std::function<void()> action) {
+    auto timer = std::make_shared<asio::steady_timer>(io_, pause);
+    timer->async_wait([timer, action = std::move(action)](const boost::system::error_code& error) {
+      if (!error) action();
+    });
+  };
+  ports.storage = storage;
+  ports.save = [this](queue::QueueData data, StateWriter::Saved saved) {
+    writer_->write(std::move(data), std::move(saved));
+  };
+  ports.remember = [this](const store::HistoryEntry& entry) { own_->ledger->add_history(entry); };
+  ports.now_ms = now_ms;
+  jobs_ = std::make_unique<Jobs>(std::move(loaded->data), options_.on_demand, transfers_, std::move(ports));
+
+  ServiceConfig config;
+  config.models_dir = options_.models_dir;
+  config.socket = [this] { return server_.socket_path(); };
+  config.post = post;
+  config.storage = storage;
+  config.history = [this](std::size_t limit, const std::string& model) { return own_->ledger->history(limit, model); };
+  config.shut_down = [this, post](bool graceful) {
+    post([this, graceful] { begin_stop(graceful); });  // after the reply
+  };
+  service_ = std::make_unique<Service>(*jobs_, stores_, hub_, std::move(config));
+  service_->add_methods(dispatcher_);
+
+  rpc::ServerConfig server;
+  server.endpoint = endpoint_;
+  server.listen_fd = activated_;
+  if (auto listening = server_.start(std::move(server)); !listening) return listening;
+  if (activated_) {
+    if (auto said = stores_.announce(server_.socket_path()); !said) return said;
+  }
+  return {};
+}
+
+void App::run() {
+  signals_.async_wait([this](const boost::system::error_code& error, int number) {
+    if (error) return;
+    spdlog::info("signal {}", number);
+    begin_stop(true);
+  });
+  spdlog::info("pullamad {} listens on {}, models dir {}", kVersion, server_.socket_path(), options_.models_dir);
+  notify_service_manager("READY=1");
+  if (options_.on_demand) {
+    watch_idleness();
+  } else {
+    jobs_->resume_interrupted();
+  }
+  io_.run();
+  writer_->stop();
+  storage_->stop();
+  spdlog::info("stopped");
+}
+
+// An on-demand daemon leaves when for the whole limit nobody was connected and nothing ran.
+void App::watch_idleness() {
+  const milliseconds tick = std::clamp<milliseconds>(options_.idle_limit / 4, milliseconds(10), milliseconds(5000));
+  idle_timer_.expires_after(tick);
+  idle_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error || stopping_) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (!idle()) idle_since_ = now;
+    if (now - idle_since_ < options_.idle_limit) return watch_idleness();
+    spdlog::info("nothing to do");
+    begin_stop(true);
+  });
+}
+
+void App::begin_stop(bool graceful) {
+  if (stopping_) return;
+  stopping_ = true;
+  notify_service_manager("STOPPING=1");
+  boost::system::error_code ignored;  // nothing waits for signals any more
+  signals_.clear(ignored);
+  leave_soon(graceful ? kStopMayTake : milliseconds(300));
+  transfers_deadline_.expires_after(graceful ? kTransfersMayTake : milliseconds(0));
+  transfers_deadline_.async_wait([this](const boost::system::error_code& error) {
+    if (error || ending_) return;
+    spdlog::warn("transfers are still syncing; what their last checkpoints say stays");
+    server_.stop([] { leave_now(0); });
+    ending_ = true;
+  });
+  jobs_->shut_down([this] { end_stop(); });
+}
+
+void App::end_stop() {
+  if (std::exchange(ending_, true)) return;
+  transfers_deadline_.cancel();
+  idle_timer_.cancel();
+  // Replies that wait for the queue file first, then goodbye to the clients.
+  writer_->write(jobs_->queue().data(), [this](const Status&) { server_.stop([this] { io_.stop(); }); });
+}
+
+}  // namespace
+
+int run_daemon(const Options& options) {
+  const auto refuse = [](const Error& error) {
+    fmt::print(stderr, "pullamad: {}{}{}\n", printable(error.message), error.hint.empty() ? "" : "; ",
+               printable(error.hint));
+    return 1;
+  };
+  const auto activated = rpc::take_activated_socket();
+  if (!activated) return refuse(activated.error());
+  harden_process();
+  start_log(options.log_level);
+  auto endpoint = listen_endpoint(process_endpoint_environment(options.socket));
+  if (!endpoint) return refuse(endpoint.error());
+  App app(options, std::move(*endpoint), *activated);
+  if (auto started = app.start(); !started) return refuse(started.error());
+  app.run();
+  return 0;
+}
+
+}  // namespace pullama

@@ -1,0 +1,71 @@
+#include "daemon/job_runner.h"
+
+#include <exception>
+#include <utility>
+
+namespace pullama {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Nothing that a transfer throws (memory, threads) may take the daemon with it.
+template <class T, class F>
+Result<T> guarded(const F& work) {
+  try {
+    return work();
+  } catch (const std::exception& e) {
+    return fail(ErrorCode::kInternal, std::string("the transfer ended unexpectedly: ") + e.what(),
+                "try again, and report it if it happens twice");
+  }
+}
+
+}  // namespace
+
+JobRunner::JobRunner(Transfers& transfers, Post post, OnReports on_reports, OnEnd on_end)
+    : transfers_(transfers), post_(std::move(post)), on_reports_(std::move(on_reports)), on_end_(std::move(on_end)) {}
+
+JobRunner::~JobRunner() { stop_all(); }
+
+void JobRunner::start(const queue::JobPtr& job, const queue::Limits& limits) {
+  auto relay = std::make_shared<ProgressRelay>(
+      post_, [this, id = job->id](std::vector<engine::Report> reports) { on_reports_(id, std::move(reports)); });
+  std::jthread thread([this, job, limits, relay](std::stop_token stop) {
+    const auto begin = Clock::now();
+    auto outcome = guarded<engine::PullSummary>([&] { return transfers_.run(*job, limits, *relay, stop); });
+    const auto duration = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);
+    post_([this, id = job->id, outcome = std::move(outcome), duration]() mutable {
+      ended(id, std::move(outcome), duration);
+    });
+  });
+  runs_.emplace(job->id, Run{relay, std::move(thread)});
+}
+
+void JobRunner::ended(const std::string& id, Outcome outcome, std::chrono::milliseconds duration) {
+  auto run = runs_.extract(id);
+  run.mapped().thread.join();  // posting this was its last act
+  run.mapped().relay->flush();
+  on_end_(id, std::move(outcome), duration);
+}
+
+void JobRunner::stop(const std::string& id) {
+  const auto run = runs_.find(id);
+  if (run != runs_.end()) run->second.thread.request_stop();
+}
+
+void JobRunner::stop_all() {
+  for (auto& [id, run] : runs_) run.thread.request_stop();
+  for (auto& [number, thread] : plans_) thread.request_stop();
+}
+
+void JobRunner::plan(const queue::JobPtr& job, std::function<void(Result<engine::PullPlan>)> answer) {
+  const std::uint64_t number = next_plan_++;
+  plans_[number] = std::jthread([this, job, number, answer = std::move(answer)](std::stop_token stop) mutable {
+    auto plan = guarded<engine::PullPlan>([&] { return transfers_.plan(*job, stop); });
+    post_([this, number, plan = std::move(plan), answer = std::move(answer)]() mutable {
+      plans_.extract(number).mapped().join();
+      answer(std::move(plan));
+    });
+  });
+}
+
+}  // namespace pullama

@@ -1,0 +1,33 @@
+#pragma once
+// Transfers by the engine: from a job's options as they were sent to an engine::Pull in the right store.
+
+#include <string>
+
+#include "daemon/engine/pull.h"
+#include "daemon/stores.h"
+#include "daemon/transfers.h"
+
+namespace pullama {
+
+class PullTransfers final : public Transfers {
+ public:
+  // An empty user agent is our own.
+  PullTransfers(Stores& stores, registry::Http& http, const io::Clock& clock, const registry::Credentials& credentials,
+                std::string user_agent);
+
+  Result<engine::PullSummary> run(const queue::Job& job, const queue::Limits& limits, engine::ProgressSink& sink,
+                                  std::stop_token stop) override;
+  Result<engine::PullPlan> plan(const queue::Job& job, std::stop_token stop) override;
+  void set_rate(std::uint64_t bytes_per_second) override { rate_limit_.set_rate(bytes_per_second); }
+  Result<std::uint64_t> free_bytes(const std::string& models_dir) override;
+
+ private:
+  Result<engine::PullRequest> request(const queue::Job& job, const queue::Limits& limits) const;
+
+  Stores& stores_;
+  engine::RateLimit rate_limit_;
+  engine::EngineContext engine_;
+  std::string user_agent_;
+};
+
+}  // namespace pullama

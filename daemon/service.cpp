@@ -1,0 +1,342 @@
+#include "daemon/service.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+#include <filesystem>
+#include <memory>
+
+#include "common/version.h"
+#include "daemon/store_replies.h"
+#include "proto/message.h"
+#include "proto/methods.h"
+
+namespace pullama {
+
+namespace method = proto::method;
+using queue::JobState;
+
+namespace {
+
+// Handlers of std::function must be copyable, a Reply is not.
+std::shared_ptr<rpc::Reply> shared(rpc::Reply reply) { return std::make_shared<rpc::Reply>(std::move(reply)); }
+
+proto::JobState wire(JobState state) {
+  return proto::job_state(queue::state_name(state)).value_or(proto::JobState::kFailed);
+}
+
+proto::PullPlan wire(const engine::PullPlan& plan, const queue::NewJob& job) {
+  proto::PullPlan wired;
+  wired.model = job.model.display();
+  wired.models_dir = job.models_dir;
+  wired.digest = plan.manifest;
+  for (const auto& item : plan.blobs) wired.blobs.push_back({item.digest, item.size_bytes, item.present_bytes});
+  wired.total_bytes = plan.total_bytes;
+  wired.travel_bytes = plan.travel_bytes;
+  wired.free_bytes = plan.free_bytes;
+  wired.needed_bytes = plan.needed_bytes;
+  return wired;
+}
+
+proto::Limits wire(const queue::Limits& limits) { return {limits.rate, limits.connections, limits.parallel_models}; }
+
+}  // namespace
+
+Service::Service(Jobs& jobs, Stores& stores, rpc::EventHub& hub, ServiceConfig config)
+    : jobs_(jobs), stores_(stores), hub_(hub), config_(std::move(config)) {}
+
+void Service::add_methods(rpc::Dispatcher& dispatcher) {
+  dispatcher.add<proto::NoParams>(method::kDaemonInfo, [this](auto, Session&, Reply reply) { info(std::move(reply)); });
+  dispatcher.add<proto::ShutdownParams>(
+      method::kDaemonShutdown, [this](auto params, Session&, Reply reply) { shutdown(params, std::move(reply)); });
+  dispatcher.add<proto::StartParams>(method::kPullStart, [this](auto params, Session& session, Reply reply) {
+    pull_start(std::move(params), session, std::move(reply));
+  });
+  add_job_methods(dispatcher);
+  add_queue_methods(dispatcher);
+  dispatcher.add<proto::SubscribeParams>(method::kEventsSubscribe, [this](auto params, Session& session, Reply reply) {
+    jobs_.wake();  // who watches wants to see what was interrupted go on
+    hub_.subscribe(session, std::move(params), std::move(reply));
+  });
+  dispatcher.add<proto::NoParams>(method::kEventsUnsubscribe, [this](auto, Session& session, Reply reply) {
+    hub_.unsubscribe(session);
+    reply.succeed(proto::NoResult{});
+  });
+  dispatcher.add<proto::StoreListParams>(
+      method::kStoreList, [this](auto params, Session&, Reply reply) { store_list(params, std::move(reply)); });
+  dispatcher.add<proto::StoreShowParams>(
+      method::kStoreShow, [this](auto params, Session&, Reply reply) { store_show(params, std::move(reply)); });
+  dispatcher.add<proto::NoParams>(method::kLimitsGet,
+                                  [this](auto, Session&, Reply reply) { reply.succeed(wire(jobs_.queue().limits())); });
+  dispatcher.add<proto::LimitsSetParams>(
+      method::kLimitsSet, [this](auto params, Session&, Reply reply) { limits_set(params, std::move(reply)); });
+  dispatcher.add<proto::HistoryListParams>(
+      method::kHistoryList, [this](auto params, Session&, Reply reply) { history_list(params, std::move(reply)); });
+  add_unsupported(dispatcher);
+}
+
+void Service::add_job_methods(rpc::Dispatcher& dispatcher) {
+  dispatcher.add<proto::JobListParams>(method::kJobList, [this](auto params, Session&, Reply reply) {
+    if (!params.job) return reply.succeed(proto::JobList{jobs_.list()});
+    const auto job = jobs_.find(*params.job);
+    if (!job) return reply.error(job.error());
+    reply.succeed(proto::JobList{{jobs_.show(**job)}});
+  });
+  dispatcher.add<proto::JobParams>(method::kJobGet, [this](auto params, Session&, Reply reply) {
+    const auto job = jobs_.find(params.job);
+    if (!job) return reply.error(job.error());
+    reply.succeed(jobs_.show(**job));
+  });
+  using Operation = void (Jobs::*)(const std::string&, Jobs::Answer<JobState>);
+  const auto add = [&](std::string_view name, Operation operation) {
+    dispatcher.add<proto::JobParams>(name, [this, operation](auto params, Session&, Reply reply) {
+      const auto job = jobs_.find(params.job);
+      if (!job) return reply.error(job.error());
+      const std::string id = (*job)->id;
+      (jobs_.*operation)(id, answer_state(id, std::move(reply)));
+    });
+  };
+  add(method::kJobPause, &Jobs::pause);
+  add(method::kJobResume, &Jobs::resume);
+  dispatcher.add<proto::JobCancelParams>(method::kJobCancel, [this](auto params, Session& session, Reply reply) {
+    job_cancel(params, session, std::move(reply));
+  });
+}
+
+void Service::add_queue_methods(rpc::Dispatcher& dispatcher) {
+  dispatcher.add<proto::QueueAddParams>(
+      method::kQueueAdd, [this](auto params, Session&, Reply reply) { queue_add(params, std::move(reply)); });
+  dispatcher.add<proto::NoParams>(method::kQueueList,
+                                  [this](auto, Session&, Reply reply) { reply.succeed(jobs_.view()); });
+  dispatcher.add<proto::QueueEntryParams>(method::kQueueRemove, [this](auto params, Session&, Reply reply) {
+    const auto id = entry_id(params.position, params.id);
+    if (!id) return reply.error(id.error());
+    jobs_.remove(*id, answer_queue(std::move(reply)));
+  });
+  dispatcher.add<proto::QueueMoveParams>(method::kQueueMove, [this](auto params, Session&, Reply reply) {
+    const auto id = entry_id(params.position, params.id);
+    if (!id) return reply.error(id.error());
+    jobs_.move(*id, static_cast<std::size_t>(params.to), answer_queue(std::move(reply)));
+  });
+  dispatcher.add<proto::QueueRetryParams>(method::kQueueRetry, [this](auto params, Session&, Reply reply) {
+    if (!params.position && !params.id) return jobs_.retry({}, answer_queue(std::move(reply)));
+    const auto id = entry_id(params.position, params.id);
+    if (!id) return reply.error(id.error());
+    jobs_.retry(*id, answer_queue(std::move(reply)));
+  });
+  dispatcher.add<proto::NoParams>(method::kQueueClear,
+                                  [this](auto, Session&, Reply reply) { jobs_.clear(answer_queue(std::move(reply))); });
+  dispatcher.add<proto::NoParams>(
+      method::kQueueStart, [this](auto, Session&, Reply reply) { jobs_.start_queue(answer_queue(std::move(reply))); });
+  dispatcher.add<proto::QueueStopParams>(method::kQueueStop, [this](auto params, Session&, Reply reply) {
+    jobs_.stop_queue(params.after_current, answer_queue(std::move(reply)));
+  });
+}
+
+void Service::add_unsupported(rpc::Dispatcher& dispatcher) {
+  const std::pair<std::string_view, const char*> later[] = {
+      {method::kPushStart, "push models"},
+      {method::kStoreRemove, "remove models"},
+      {method::kStoreCopy, "copy models"},
+      {method::kStoreClean, "clean the store"},
+      {method::kStoreOutdated, "compare models with their registry"},
+      {method::kStoreVerify, "verify installed models"},
+      {method::kStoreUpdate, "update models"},
+      {method::kDaemonDoctor, "look for what is wrong"},
+  };
+  for (const auto& [name, what] : later) {
+    if (dispatcher.knows(name)) continue;
+    dispatcher.add_text(name, [what = what](const std::string&, Session&, Reply reply) {
+      reply.error(Error{ErrorCode::kUnsupported, fmt::format("pullamad {} cannot {} yet", kVersion, what),
+                        "a later version will", 0});
+    });
+  }
+}
+
+void Service::info(Reply reply) const {
+  proto::DaemonInfo info;
+  info.version = kVersion;
+  info.epoch = hub_.epoch();
+  info.seq = hub_.seq();
+  info.pid = static_cast<std::uint64_t>(::getpid());
+  info.uptime_s = static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started_).count());
+  info.models_dir = config_.models_dir;
+  info.socket = config_.socket();
+  info.jobs = jobs_.counts();
+  info.rate = jobs_.rate();
+  info.limits = wire(jobs_.queue().limits());
+  reply.succeed(info);
+}
+
+void Service::shutdown(const proto::ShutdownParams& params, Reply reply) {
+  reply.succeed(proto::NoResult{});
+  config_.shut_down(params.graceful);
+}
+
+Result<std::string> Service::models_dir(const std::optional<std::string>& wanted) const {
+  if (!wanted) return config_.models_dir;
+  if (!wanted->starts_with('/') || wanted->find('\0') != std::string::npos) {
+    return fail(ErrorCode::kInvalidArgument, "models_dir is not an absolute path",
+                "the daemon does not know the folder that a relative one is meant in");
+  }
+  std::string path = std::filesystem::path(*wanted).lexically_normal().string();
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  return path;
+}
+
+Result<queue::NewJob> Service::new_job(const std::string& model, const proto::PullOptions& options,
+                                       const std::optional<std::string>& dir) const {
+  auto name = ModelName::parse(model);
+  if (!name) return fail(name.error());
+  auto path = models_dir(dir);
+  if (!path) return fail(path.error());
+  if (options.ca_file && !options.ca_file->starts_with('/')) {
+    return fail(ErrorCode::kInvalidArgument, "ca_file is not an absolute path",
+                "the daemon does not know the folder that a relative one is meant in");
+  }
+  return queue::NewJob{queue::JobKind::kPull, std::move(*name), std::move(*path), proto::write(options)};
+}
+
+void Service::pull_start(proto::StartParams params, Session& session, Reply reply) {
+  auto job = new_job(params.model, params.options, params.models_dir);
+  if (!job) return reply.error(job.error());
+  const auto answer = shared(std::move(reply));
+  if (params.options.dry_run) {
+    return jobs_.plan(*job, [answer, job = *job](const Result<engine::PullPlan>& plan) {
+      if (!plan) return answer->error(plan.error());
+      proto::StartResult result;
+      result.plan = wire(*plan, job);
+      answer->succeed(result);
+    });
+  }
+  std::optional<std::uint64_t> waiting;
+  if (!params.options.detached) {
+    waiting = session.id();
+    if (sessions_.insert(session.id()).second) {
+      session.on_close([this, id = session.id()] {
+        sessions_.erase(id);
+        jobs_.detach(id);
+      });
+    }
+  }
+  jobs_.start_pull(std::move(*job), waiting, [answer](const Result<Jobs::Accepted>& accepted) {
+    if (!accepted) return answer->error(accepted.error());
+    proto::StartResult result;
+    result.job = accepted->id;
+    result.joined = accepted->joined;
+    answer->succeed(result);
+  });
+}
+
+Jobs::Answer<JobState> Service::answer_state(const std::string& id, Reply reply) {
+  return [id, answer = shared(std::move(reply))](const Result<JobState>& state) {
+    if (!state) return answer->error(state.error());
+    proto::JobStateResult result;
+    result.job = id;
+    result.state = wire(*state);
+    answer->succeed(result);
+  };
+}
+
+// A client that was interrupted does not take the pull from others that watch it.
+void Service::job_cancel(const proto::JobCancelParams& params, Session& session, Reply reply) {
+  const auto job = jobs_.find(params.job);
+  if (!job) return reply.error(job.error());
+  const std::string id = (*job)->id;
+  const std::size_t watchers = hub_.watchers(id, &session);
+  if (params.unless_watched && watchers > 0 && !queue::is_finished((*job)->state)) {
+    jobs_.detach(session.id(), id);
+    proto::JobStateResult result;
+    result.job = id;
+    result.state = wire((*job)->state);
+    result.watchers = static_cast<unsigned>(watchers);
+    return reply.succeed(result);
+  }
+  jobs_.cancel(id, answer_state(id, std::move(reply)));
+}
+
+Result<std::string> Service::entry_id(const std::optional<std::uint64_t>& position,
+                                      const std::optional<std::string>& id) const {
+  if (id) return *id;
+  const auto job = position ? jobs_.queue().at(static_cast<std::size_t>(*position)) : nullptr;
+  if (job) return job->id;
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("there is no position {} in the queue, it has {} entries", position.value_or(0),
+                          jobs_.queue().entries().size()),
+              "`pullama queue list` shows the positions");
+}
+
+Jobs::Answer<void> Service::answer_queue(Reply reply) {
+  return [this, answer = shared(std::move(reply))](const Status& done) {
+    if (!done) return answer->error(done.error());
+    answer->succeed(jobs_.view());
+  };
+}
+
+void Service::queue_add(const proto::QueueAddParams& params, Reply reply) {
+  std::vector<queue::NewJob> jobs;
+  for (const std::string& model : params.models) {
+    auto job = new_job(model, params.options, params.models_dir);
+    if (!job) return reply.error(job.error());
+    jobs.push_back(std::move(*job));
+  }
+  jobs_.add(jobs, params.front,
+            [this, answer = shared(std::move(reply))](const Result<queue::Queue::AddResult>& result) {
+              if (!result) return answer->error(result.error());
+              proto::QueueAddResult wired;
+              // Added together, they stand together.
+              std::size_t position = result->added.empty() ? 0 : jobs_.queue().position_of(result->added[0]->id);
+              for (const auto& job : result->added) wired.added.push_back({position++, job->id, job->model.display()});
+              for (const auto& skip : result->skipped) wired.skipped.push_back({skip.model.display(), skip.why});
+              answer->succeed(wired);
+            });
+}
+
+void Service::limits_set(const proto::LimitsSetParams& params, Reply reply) {
+  queue::Limits limits = jobs_.queue().limits();
+  if (params.rate) limits.rate = *params.rate;
+  if (params.connections) limits.connections = *params.connections;
+  if (params.parallel_models) limits.parallel_models = *params.parallel_models;
+  jobs_.set_limits(limits, [this, answer = shared(std::move(reply))](const Status& set) {
+    if (!set) return answer->error(set.error());
+    answer->succeed(wire(jobs_.queue().limits()));
+  });
+}
+
+template <class T>
+void Service::answer_from_storage(Reply reply, std::function<Result<T>()> work) {
+  config_.storage([post = config_.post, answer = shared(std::move(reply)), work = std::move(work)]() mutable {
+    post([answer, result = work()] { (*answer)(result); });
+    answer.reset();  // a Reply is given, or dropped, on the control thread only
+  });
+}
+
+void Service::store_list(const proto::StoreListParams& params, Reply reply) {
+  const auto dir = models_dir(params.models_dir);
+  if (!dir) return reply.error(dir.error());
+  answer_from_storage<proto::StoreList>(std::move(reply), [this, dir = *dir] { return list_reply(stores_, dir); });
+}
+
+void Service::store_show(const proto::StoreShowParams& params, Reply reply) {
+  const auto dir = models_dir(params.models_dir);
+  if (!dir) return reply.error(dir.error());
+  auto name = ModelName::parse(params.model);
+  if (!name) return reply.error(name.error());
+  answer_from_storage<proto::StoreShow>(std::move(reply),
+                                        [this, dir = *dir, name = *name] { return show_reply(stores_, dir, name); });
+}
+
+void Service::history_list(const proto::HistoryListParams& params, Reply reply) {
+  std::string model;
+  if (params.model) {
+    const auto name = ModelName::parse(*params.model);
+    if (!name) return reply.error(name.error());
+    model = name->display();
+  }
+  const auto limit = static_cast<std::size_t>(params.limit.value_or(100));
+  answer_from_storage<proto::HistoryList>(std::move(reply), [this, limit, model]() -> Result<proto::HistoryList> {
+    return history_reply(config_.history(limit, model));
+  });
+}
+
+}  // namespace pullama

@@ -1,0 +1,71 @@
+#pragma once
+// The methods of the socket protocol (proto/PROTOCOL.md), each one short function: reads the request, asks the jobs or
+// the storage thread, answers. Control thread only.
+
+#include <chrono>
+#include <functional>
+#include <set>
+#include <string>
+
+#include "daemon/jobs.h"
+#include "daemon/rpc/dispatcher.h"
+#include "daemon/rpc/event_hub.h"
+#include "daemon/stores.h"
+#include "proto/params.h"
+
+namespace pullama {
+
+struct ServiceConfig {
+  std::string models_dir;  // the daemon's own
+  std::function<std::string()> socket;
+  std::function<void(std::function<void()>)> post;     // any thread: runs it on the control thread
+  std::function<void(std::function<void()>)> storage;  // runs it on the storage thread
+  std::function<std::vector<store::HistoryEntry>(std::size_t limit, const std::string& model)>
+      history;  // storage thread
+  std::function<void(bool graceful)> shut_down;
+};
+
+class Service {
+ public:
+  Service(Jobs& jobs, Stores& stores, rpc::EventHub& hub, ServiceConfig config);
+  void add_methods(rpc::Dispatcher& dispatcher);
+
+ private:
+  using Session = rpc::SessionContext;
+  using Reply = rpc::Reply;
+
+  void info(Reply reply) const;
+  void shutdown(const proto::ShutdownParams& params, Reply reply);
+  void pull_start(proto::StartParams params, Session& session, Reply reply);
+  void job_cancel(const proto::JobCancelParams& params, Session& session, Reply reply);
+  void queue_add(const proto::QueueAddParams& params, Reply reply);
+  void store_list(const proto::StoreListParams& params, Reply reply);
+  void store_show(const proto::StoreShowParams& params, Reply reply);
+  void limits_set(const proto::LimitsSetParams& params, Reply reply);
+  void history_list(const proto::HistoryListParams& params, Reply reply);
+
+  void add_job_methods(rpc::Dispatcher& dispatcher);
+  void add_queue_methods(rpc::Dispatcher& dispatcher);
+  void add_unsupported(rpc::Dispatcher& dispatcher);
+
+  Result<std::string> models_dir(const std::optional<std::string>& wanted) const;
+  Result<queue::NewJob> new_job(const std::string& model, const proto::PullOptions& options,
+                                const std::optional<std::string>& models_dir) const;
+  Result<std::string> entry_id(const std::optional<std::uint64_t>& position,
+                               const std::optional<std::string>& id) const;
+  // Answers with the queue once the operation is durable.
+  Jobs::Answer<void> answer_queue(Reply reply);
+  Jobs::Answer<queue::JobState> answer_state(const std::string& id, Reply reply);
+  // Runs `work` on the storage thread and answers with what it returns.
+  template <class T>
+  void answer_from_storage(Reply reply, std::function<Result<T>()> work);
+
+  Jobs& jobs_;
+  Stores& stores_;
+  rpc::EventHub& hub_;
+  ServiceConfig config_;
+  std::set<std::uint64_t> sessions_;  // that wait for a pull, until they close
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace pullama

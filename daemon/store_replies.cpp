@@ -1,0 +1,89 @@
+#include "daemon/store_replies.h"
+
+#include <spdlog/spdlog.h>
+#include <utility>
+
+#include "daemon/store/library.h"
+
+namespace pullama {
+namespace {
+
+proto::Time time_of_ns(std::int64_t ns) {
+  return std::chrono::floor<std::chrono::milliseconds>(proto::Time(std::chrono::milliseconds(0)) +
+                                                       std::chrono::nanoseconds(ns));
+}
+
+proto::StoredLayer wire(store::ShownLayer layer) {
+  return {std::move(layer.media_type), layer.digest, layer.size_bytes, layer.present, std::move(layer.shared_with)};
+}
+
+}  // namespace
+
+Result<proto::StoreList> list_reply(Stores& stores, const std::string& models_dir) {
+  const auto fs = stores.readable(models_dir);
+  if (!fs) return fail(fs.error());
+  auto listed = store::Library(**fs).list();
+  if (!listed) return fail(listed.error());
+  proto::StoreList list;
+  list.models_dir = models_dir;
+  for (const Error& error : listed->unreadable) spdlog::warn("{}", error.message);
+  for (auto& model : listed->models) {
+    proto::StoredModel stored;
+    stored.model = model.name.display();
+    stored.digest = model.digest;
+    stored.size = model.size_bytes;
+    stored.modified = time_of_ns(model.mtime_ns);
+    if (!model.broken.empty()) stored.broken = std::move(model.broken);
+    list.models.push_back(std::move(stored));
+  }
+  return list;
+}
+
+Result<proto::StoreShow> show_reply(Stores& stores, const std::string& models_dir, const ModelName& name) {
+  const auto fs = stores.readable(models_dir);
+  if (!fs) return fail(fs.error());
+  auto model = store::Library(**fs).show(name);
+  if (!model) return fail(model.error());
+  proto::StoreShow show;
+  show.model = model->name.display();
+  show.models_dir = models_dir;
+  show.digest = model->digest;
+  show.size = model->size_bytes;
+  show.modified = time_of_ns(model->mtime_ns);
+  show.format = std::move(model->format);
+  show.family = std::move(model->family);
+  show.parameter_size = std::move(model->parameter_size);
+  show.quantization = std::move(model->quantization);
+  if (model->config) show.layers.push_back(wire(std::move(*model->config)));
+  for (auto& layer : model->layers) show.layers.push_back(wire(std::move(layer)));
+  show.licenses = std::move(model->licenses);
+  show.template_text = std::move(model->template_text);
+  show.system_text = std::move(model->system_text);
+  for (auto& [parameter, value] : model->parameters) show.parameters.push_back({parameter, value});
+  return show;
+}
+
+proto::HistoryList history_reply(const std::vector<store::HistoryEntry>& entries) {
+  proto::HistoryList list;
+  for (const auto& entry : entries) {
+    proto::HistoryEntry wired;
+    wired.kind = proto::job_kind(entry.kind).value_or(proto::JobKind::kPull);
+    wired.model = entry.model;
+    wired.models_dir = entry.models_dir;
+    wired.state = proto::job_state(entry.result).value_or(proto::JobState::kFailed);
+    wired.finished = proto::Time(std::chrono::milliseconds(entry.finished_ms));
+    wired.started = wired.finished - std::chrono::milliseconds(entry.duration_ms);
+    wired.total_bytes = entry.total_bytes;
+    wired.fetched_bytes = entry.transferred_bytes;
+    wired.saved_bytes = entry.saved_bytes;
+    if (entry.duration_ms > 0) {
+      wired.rate = static_cast<double>(entry.transferred_bytes) * 1000 / static_cast<double>(entry.duration_ms);
+    }
+    wired.retries = entry.retries;
+    if (!entry.error.empty()) wired.error = Error{ErrorCode::kInternal, entry.error, "", 0};
+    list.transfers.push_back(std::move(wired));
+  }
+  return list;
+}
+
+}  // namespace pullama

@@ -1,0 +1,83 @@
+#include "daemon/stores.h"
+
+#include <fmt/core.h>
+#include <spdlog/spdlog.h>
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "daemon/io/file_system_posix.h"
+
+namespace pullama {
+namespace {
+
+Error held_by_another(const std::string& models_dir, const std::optional<store::DaemonIdentity>& holder) {
+  if (!holder) {
+    return {ErrorCode::kLocked, fmt::format("the models dir {} is held by another pullamad", models_dir),
+            "stop that one, or use its socket", 0};
+  }
+  return {ErrorCode::kLocked,
+          fmt::format("the models dir {} is held by another pullamad (pid {})", models_dir, holder->pid),
+          fmt::format("use that one: --socket {}", holder->socket), 0};
+}
+
+}  // namespace
+
+// Two paths may lead to one folder; a second lock on it would meet our own.
+Store* Stores::known(const std::string& models_dir) {
+  for (const auto& store : stores_) {
+    std::error_code error;
+    if (store->models_dir == models_dir || std::filesystem::equivalent(store->models_dir, models_dir, error)) {
+      return store.get();
+    }
+  }
+  return nullptr;
+}
+
+Result<Store*> Stores::writable(const std::string& models_dir) {
+  const std::lock_guard lock(mutex_);
+  if (Store* store = known(models_dir)) return store;
+  auto fs = io::PosixFileSystem::open(models_dir, true);
+  if (!fs) return fail(fs.error());
+  auto store = std::make_unique<Store>();
+  store->models_dir = models_dir;
+  store->fs = std::move(*fs);
+  std::optional<store::DaemonIdentity> holder;
+  auto held = store::DaemonLock::acquire(*store->fs, self_, holder);
+  // One that has just taken it says a moment later who it is.
+  for (int tries = 0; !held && held.error().code == ErrorCode::kLocked && !holder && tries < 5; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    held = store::DaemonLock::acquire(*store->fs, self_, holder);
+  }
+  if (!held && held.error().code == ErrorCode::kLocked) return fail(held_by_another(models_dir, holder));
+  if (!held) return fail(held.error());
+  store->lock = std::move(*held);
+  store->ledger = store::Ledger::open(*store->fs, [](const std::string& text) { spdlog::warn("{}", text); });
+  return stores_.emplace_back(std::move(store)).get();
+}
+
+Result<std::shared_ptr<io::FileSystem>> Stores::readable(const std::string& models_dir) {
+  const std::lock_guard lock(mutex_);
+  if (Store* store = known(models_dir)) {
+    // Stores live as long as the process; the empty owner only lends.
+    return std::shared_ptr<io::FileSystem>(std::shared_ptr<void>(), store->fs.get());
+  }
+  auto fs = io::PosixFileSystem::open(models_dir, false);
+  if (!fs && fs.error().code == ErrorCode::kNotFound) {
+    return fail(ErrorCode::kInvalidArgument, fmt::format("there is no models dir {}", models_dir),
+                "--models-dir names it, else $OLLAMA_MODELS, else ~/.ollama/models");
+  }
+  if (!fs) return fail(fs.error());
+  return std::shared_ptr<io::FileSystem>(std::move(*fs));
+}
+
+Status Stores::announce(const std::string& socket) {
+  const std::lock_guard lock(mutex_);
+  self_.socket = socket;
+  for (const auto& store : stores_) {
+    if (auto said = store->lock->announce(self_); !said) return said;
+  }
+  return {};
+}
+
+}  // namespace pullama

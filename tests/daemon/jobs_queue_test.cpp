@@ -1,0 +1,157 @@
+#include "daemon/jobs.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "tests/daemon/jobs_desk.h"
+
+using namespace pullama;
+using namespace pullama::testing;
+using queue::JobState;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+TEST_CASE("the queue runs one model after the other and is paused at the end") {
+  Desk desk;
+  desk.add({"a", "b", "c"});
+  CHECK(desk.transfers.runs("j1") == 0);
+  CHECK(desk.settle([&](auto answer) { desk.jobs->start_queue(answer); }).has_value());
+  CHECK(desk.state("j1") == JobState::kActive);
+  CHECK(desk.state("j2") == JobState::kQueued);
+  desk.transfers.end("j1", summary());
+  desk.wait_for("j2", JobState::kActive);
+  desk.transfers.end("j2", fail(ErrorCode::kNotFound, "no such model"));
+  desk.wait_for("j3", JobState::kActive);
+  CHECK_FALSE(desk.jobs->view().paused);
+  desk.transfers.end("j3", summary());
+  desk.wait_for("j3", JobState::kCompleted);
+  CHECK(desk.jobs->view().paused);
+  CHECK(desk.state("j2") == JobState::kFailed);
+  CHECK(desk.saved.paused);
+}
+
+TEST_CASE("a queued model that waits for the network lets the next one pass and goes on by itself") {
+  Desk desk;
+  desk.add({"a", "b"});
+  (void)desk.settle([&](auto answer) { desk.jobs->start_queue(answer); });
+  desk.transfers.end("j1", fail(network()));
+  desk.wait_for("j1", JobState::kWaitingNetwork);
+  CHECK(desk.state("j2") == JobState::kActive);
+  desk.fire_timers();
+  CHECK(desk.state("j1") == JobState::kActive);
+  CHECK(desk.state("j2") == JobState::kActive);
+}
+
+TEST_CASE("stop lets the current model finish, or puts it back at once") {
+  Desk desk;
+  desk.add({"a", "b"});
+  (void)desk.settle([&](auto answer) { desk.jobs->start_queue(answer); });
+  desk.wait_for_runs("j1", 1);
+  (void)desk.settle([&](auto answer) { desk.jobs->stop_queue(true, answer); });
+  CHECK(desk.state("j1") == JobState::kActive);
+  CHECK(desk.jobs->view().paused);
+  (void)desk.settle([&](auto answer) { desk.jobs->stop_queue(false, answer); });
+  desk.wait_for("j1", JobState::kQueued);
+  CHECK(desk.jobs->view().paused);
+  CHECK(desk.state("j2") == JobState::kQueued);
+}
+
+TEST_CASE("a direct pull of a queued model runs now, as that entry") {
+  Desk desk;
+  desk.add({"a"});
+  const auto accepted = desk.pull("a");
+  CHECK(accepted->joined);
+  CHECK(accepted->id == "j1");
+  CHECK(desk.state("j1") == JobState::kActive);
+  CHECK(desk.jobs->view().entries.at(0).state == proto::JobState::kActive);
+}
+
+TEST_CASE("queue changes are published with what changed") {
+  Desk desk;
+  desk.add({"a", "b"});
+  const auto* added = last(desk, "queue.changed");
+  REQUIRE(added != nullptr);
+  CHECK(std::get<proto::event::QueueChanged>(added->body).change == "added");
+  CHECK(std::get<proto::event::QueueChanged>(added->body).ids == std::vector<std::string>{"j1", "j2"});
+  CHECK(desk.settle([&](auto answer) { desk.jobs->move("j2", 1, answer); }).has_value());
+  CHECK(std::get<proto::event::QueueChanged>(last(desk, "queue.changed")->body).change == "moved");
+  CHECK(desk.settle([&](auto answer) { desk.jobs->remove("j1", answer); }).has_value());
+  const auto events = desk.events();
+  CHECK(std::find(events.begin(), events.end(), "job.cancelled j1") != events.end());
+  CHECK(desk.settle([&](auto answer) { desk.jobs->clear(answer); }).has_value());
+  CHECK(desk.jobs->view().entries.empty());
+}
+
+TEST_CASE("after a crash what was active goes on when the daemon starts") {
+  queue::QueueData before;
+  {
+    Desk desk;
+    desk.start("direct");
+    desk.add({"entry", "next"});
+    (void)desk.settle([&](auto answer) { desk.jobs->start_queue(answer); });
+    before = desk.saved;
+  }
+  Desk desk(before);
+  desk.jobs->resume_interrupted();
+  desk.wait_for_runs("j1", 1);
+  desk.wait_for_runs("j2", 1);
+  CHECK(desk.state("j3") == JobState::kQueued);
+}
+
+TEST_CASE("an on-demand daemon starts nothing by itself, shows what waits, and goes on when it is woken") {
+  queue::QueueData before;
+  {
+    Desk desk;
+    desk.start("direct");
+    desk.add({"entry"});
+    (void)desk.settle([&](auto answer) { desk.jobs->start_queue(answer); });
+    before = desk.saved;
+  }
+  Desk desk(before, true);
+  CHECK_FALSE(desk.jobs->busy());
+  CHECK(desk.jobs->counts().queued == 2);
+  CHECK(desk.jobs->counts().active == 0);
+  desk.add({"more"});
+  CHECK(desk.jobs->queue().asleep());
+  CHECK(desk.saved.entries.at(0)->state == JobState::kActive);  // another death would forget nothing
+  desk.jobs->wake();
+  desk.wait_for_runs("j1", 1);
+  desk.wait_for_runs("j2", 1);
+  CHECK(desk.jobs->counts().active == 2);
+}
+
+TEST_CASE("a shutdown stops everything and leaves it active in the queue file") {
+  Desk desk;
+  desk.start("m");
+  desk.wait_for_runs("j1", 1);
+  bool done = false;
+  desk.jobs->shut_down([&] { done = true; });
+  CHECK_FALSE(done);
+  desk.loop.run_until([&] { return done; });
+  CHECK(desk.saved.direct.at(0)->state == JobState::kActive);
+  CHECK_FALSE(desk.pull("other").has_value());
+}
+
+TEST_CASE("limits take effect at once and are kept") {
+  Desk desk;
+  desk.add({"a", "b"});
+  (void)desk.settle([&](auto answer) { desk.jobs->start_queue(answer); });
+  CHECK(desk.settle([&](auto answer) { desk.jobs->set_limits({5000, 4, 2}, answer); }).has_value());
+  CHECK(desk.transfers.rate == 5000);
+  CHECK(desk.state("j2") == JobState::kActive);
+  CHECK(desk.saved.limits == queue::Limits{5000, 4, 2});
+  CHECK(last(desk, "limits.changed") != nullptr);
+  CHECK_FALSE(desk.settle([&](auto answer) { desk.jobs->set_limits({0, 99, 1}, answer); }).has_value());
+}
+
+TEST_CASE("the snapshot leaves out entries that only wait for their turn, the queue shows them") {
+  Desk desk;
+  desk.add({"a", "b"});
+  desk.start("c");
+  const auto snapshot = desk.jobs->snapshot();
+  REQUIRE(snapshot.jobs.size() == 1);
+  CHECK(snapshot.jobs[0].model == "c:latest");
+  CHECK(snapshot.queue.entries.size() == 2);
+  CHECK(desk.jobs->list().size() == 3);
+}
