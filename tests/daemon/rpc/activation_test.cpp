@@ -1,5 +1,7 @@
 #include "daemon/rpc/activation.h"
 
+#include <fcntl.h>
+
 #include "tests/daemon/rpc/socket_world.h"
 
 using namespace pullama;

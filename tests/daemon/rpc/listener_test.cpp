@@ -1,10 +1,13 @@
 #include "daemon/rpc/listener.h"
 
+#include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
+#include <filesystem>
 #include <fstream>
 
-#include "tests/daemon/rpc/socket_world.h"
+#include "tests/daemon/rpc/socket_client.h"
 
 using namespace pullama;
 using namespace pullama::rpc;

@@ -2,7 +2,7 @@
 
 #include <sys/resource.h>
 
-#include <fstream>
+#include <filesystem>
 
 #include "daemon/rpc/event_hub.h"
 #include "daemon/rpc/outbox.h"
