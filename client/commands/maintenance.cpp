@@ -1,0 +1,162 @@
+// Jobs that look after what is installed: verify, outdated, update, doctor.
+
+#include <fmt/format.h>
+
+#include "client/commands/commands.h"
+#include "client/commands/table.h"
+#include "client/follow.h"
+#include "common/size_text.h"
+#include "proto/json_object.h"
+#include "proto/methods.h"
+
+namespace pullama::client {
+namespace {
+
+// Counts what is found on the way: findings make the exit code, whatever the job itself says.
+class Findings final : public Renderer {
+ public:
+  explicit Findings(std::unique_ptr<Renderer> shown) : shown_(std::move(shown)) {}
+
+  void started(const Subject& subject) override { shown_->started(subject); }
+  void attached(const Transfer& transfer, Instant now) override { shown_->attached(transfer, now); }
+  void event(const proto::Event& event, const Transfer& transfer, Instant now) override {
+    if (const auto* finding = std::get_if<proto::event::VerifyFinding>(&event.body)) {
+      wrong_ += finding->repaired || finding->finding == "unreferenced" ? 0U : 1U;
+      add(event);
+    }
+    if (const auto* check = std::get_if<proto::event::DoctorCheck>(&event.body)) {
+      wrong_ += check->status == "failed" ? 1U : 0U;
+      add(event);
+    }
+    shown_->event(event, transfer, now);
+  }
+  void tick(Instant now) override { shown_->tick(now); }
+  void notice(const std::string& text) override { shown_->notice(text); }
+  void completed(const Transfer& transfer) override { shown_->completed(transfer); }
+  void failed(const Error& error) override { shown_->failed(error); }
+  void interrupted(const std::string& text) override { shown_->interrupted(text); }
+  void detached(const std::string& text) override { shown_->detached(text); }
+
+  std::size_t wrong() const { return wrong_; }
+  std::string json() const { return found_.empty() ? "[]" : found_ + "]"; }
+
+ private:
+  void add(const proto::Event& event) {
+    proto::JsonObject object;
+    for (const auto& [name, value] : proto::event_members(event)) object.add_json(name, value);
+    found_ += (found_.empty() ? "[" : ",") + object.str();
+  }
+
+  std::unique_ptr<Renderer> shown_;
+  std::size_t wrong_ = 0;
+  std::string found_;
+};
+
+// Says nothing: the one JSON document comes at the end.
+class Silent final : public Renderer {
+ public:
+  void started(const Subject&) override {}
+  void attached(const Transfer&, Instant) override {}
+  void event(const proto::Event&, const Transfer&, Instant) override {}
+  void notice(const std::string&) override {}
+  void completed(const Transfer&) override {}
+  void failed(const Error&) override {}
+  void interrupted(const std::string&) override {}
+  void detached(const std::string&) override {}
+};
+
+int run_job(Context& context, proto::JobKind kind, std::string_view method, const char* verb, bool one_document) {
+  const Options& options = context.options;
+  const auto transfer = transfer_options(options);
+  if (!transfer) return report(context, transfer.error());
+  const auto start = [&]() -> Result<proto::StartResult> {
+    if (auto connection = context.link.open(); !connection) return fail(connection.error());
+    proto::MaintenanceParams params;
+    params.models = options.operands;
+    params.all = options.has(Flag::kAll);
+    params.repair = options.has(Flag::kRepair);
+    params.options = *transfer;
+    params.models_dir = context.link.models_dir();
+    return context.link.call<proto::StartResult>(method, params);
+  };
+  if (options.has(Flag::kDetach)) {
+    const auto started = start();
+    if (!started) return report(context, started.error());
+    if (options.is_json()) {
+      document(context, proto::write(*started));
+    } else {
+      say(context, fmt::format("started {} as job {}", verb, started->job.value_or("")));
+    }
+    return 0;
+  }
+  Signals signals;
+  context.link.set_wake(signals.fd(), [&] { return signals.stop_requested(); });
+  const bool silent = one_document && options.is_json();
+  Findings renderer(silent ? std::make_unique<Silent>() : make_renderer(options, context.streams));
+  std::string words = verb;
+  for (const std::string& model : options.operands) words += " " + model;
+  if (options.has(Flag::kAll)) words += " --all";
+  if (options.has(Flag::kRepair)) words += " --repair";
+  Pursuit pursuit;
+  pursuit.subject.kind = kind;
+  if (options.operands.size() == 1) pursuit.subject = subject_of(kind, options.operands.front());
+  pursuit.start = start;
+  pursuit.cancels = true;
+  pursuit.resume_command = again_command(options, words);
+  const Outcome outcome = follow(context, signals, renderer, pursuit);
+  context.link.set_wake(-1, {});
+  int code = outcome.exit_code;
+  if (code == 0 && outcome.end == End::kCompleted && renderer.wrong() > 0) code = 1;
+  if (silent && outcome.end == End::kFailed && outcome.error.code == ErrorCode::kUnsupported) {
+    return report(context, outcome.error);
+  }
+  if (silent) {
+    proto::JsonObject object;
+    object.add("ok", code == 0 && outcome.end == End::kCompleted).add_json("findings", renderer.json());
+    if (outcome.end == End::kFailed) object.add("error", outcome.error.message);
+    if (outcome.end == End::kInterrupted) object.add("interrupted", true);
+    document(context, object.str());
+  }
+  return code;
+}
+
+}  // namespace
+
+int run_verify(Context& context) {
+  return run_job(context, proto::JobKind::kVerify, proto::method::kStoreVerify, "verify", true);
+}
+
+int run_update(Context& context) {
+  return run_job(context, proto::JobKind::kUpdate, proto::method::kStoreUpdate, "update", false);
+}
+
+int run_doctor(Context& context) {
+  return run_job(context, proto::JobKind::kDoctor, proto::method::kDaemonDoctor, "doctor", true);
+}
+
+int run_outdated(Context& context) {
+  const auto transfer = transfer_options(context.options);
+  if (!transfer) return report(context, transfer.error());
+  if (auto connection = context.link.open(); !connection) return report(context, connection.error());
+  proto::StoreOutdatedParams params;
+  params.models = context.options.operands;
+  params.options = *transfer;
+  params.models_dir = context.link.models_dir();
+  const auto result =
+      context.link.call<proto::StoreOutdatedResult>(proto::method::kStoreOutdated, params, std::chrono::minutes(10));
+  if (!result) return report(context, result.error());
+  if (context.options.is_json()) {
+    document(context, proto::write(*result));
+    return 0;
+  }
+  Table table({"NAME", "STATE", "LAYERS", "TO FETCH"});
+  for (const proto::OutdatedModel& model : result->models) {
+    table.add({model.model, model.error ? model.state + " — " + model.error->message : model.state,
+               model.changed.empty() ? "-" : std::to_string(model.changed.size()),
+               model.state == "outdated" ? format_size(model.travel_bytes) : "-"});
+  }
+  table.print(context);
+  return 0;
+}
+
+}  // namespace pullama::client

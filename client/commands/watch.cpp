@@ -1,0 +1,188 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "client/bar.h"
+#include "client/cells.h"
+#include "client/commands/commands.h"
+#include "client/error_text.h"
+#include "client/event_text.h"
+#include "client/follow.h"
+#include "client/watch_lines.h"
+#include "common/duration_text.h"
+#include "common/printable.h"
+#include "common/size_text.h"
+#include "proto/json_object.h"
+#include "proto/methods.h"
+
+namespace pullama::client {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr int kMostRestarts = 5;
+
+// Everything under way and queued, a line a transfer, redrawn in place; on a pipe a line a change and now and then one
+// of progress.
+class WatchAll {
+ public:
+  WatchAll(Context& context, Signals& signals) : context_(context), link_(context.link), signals_(signals) {}
+
+  int run() {
+    auto status = attach();
+    if (!status) return report(context_, status.error());
+    while (!signals_.stop_requested()) {
+      if (signals_.take_resized()) follow_resize(context_.streams);
+      if (!stays() && !view_has_work()) break;
+      auto event = link_.next_event(100ms, signals_.fd());
+      signals_.drain();
+      if (!event) {
+        status = recover(event.error());
+        if (!status) break;
+        continue;
+      }
+      if (*event) {
+        restarts_ = 0;
+        take(**event);
+      }
+      draw();
+    }
+    out().clear();
+    out().cursor(true);
+    if (!status) return report(context_, status.error());
+    return 0;
+  }
+
+ private:
+  Screen& out() { return context_.streams.out; }
+  bool is_table() const {
+    return context_.options.output == OutputMode::kTable || context_.options.output == OutputMode::kCompact;
+  }
+  // A screen stays until it is left; a pipe has an end.
+  bool stays() { return is_table() && out().look().overwrite && !context_.options.has(Flag::kQuiet); }
+
+  bool view_has_work() const {
+    for (const Transfer* transfer : view_.transfers()) {
+      if (!transfer->is_finished() && transfer->state != proto::JobState::kPaused &&
+          !(transfer->state == proto::JobState::kQueued && view_.queue().paused)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  Status attach() {
+    proto::SubscribeParams params;
+    params.trace = context_.options.has(Flag::kVerbose);
+    const auto subscribed = link_.call<proto::SubscribeResult>(proto::method::kEventsSubscribe, params);
+    if (!subscribed) return fail(subscribed.error());
+    if (!subscribed->snapshot) return fail(ErrorCode::kInternal, "the daemon sent no snapshot");
+    view_.reset(*subscribed->snapshot);
+    queue_ = subscribed->snapshot->queue;
+    tell_snapshot(*subscribed->snapshot);
+    if (stays() && out().look().pretty) out().cursor(false);
+    draw();
+    return {};
+  }
+
+  Status recover(Error why) {
+    while (++restarts_ <= kMostRestarts && !signals_.stop_requested()) {
+      const auto status = attach();
+      if (status) return {};
+      why = status.error();
+      if (link_.is_open()) break;
+    }
+    return fail(std::move(why));
+  }
+
+  void tell_snapshot(const proto::Snapshot& snapshot) {
+    if (context_.options.has(Flag::kQuiet)) return;
+    if (context_.options.is_json()) {
+      document(context_,
+               proto::JsonObject().add("event", "snapshot").add_json("Snapshot", proto::write(snapshot)).str());
+      return;
+    }
+    if (stays()) return;
+    if (!view_has_work()) say(context_, "nothing is under way");
+    for (const Transfer* transfer : view_.transfers()) {
+      if (!transfer->is_finished()) out().print(watch_line(*transfer, 120, 30, true, 0));
+    }
+  }
+
+  void take(const proto::Event& event) {
+    if (const auto* changed = std::get_if<proto::event::QueueChanged>(&event.body); changed != nullptr) {
+      if (auto queue = link_.call<proto::QueueView>(proto::method::kQueueList, proto::NoParams{})) queue_ = *queue;
+    }
+    view_.apply(event);
+    const Transfer* transfer = event.job.empty() ? nullptr : view_.find(event.job);
+    if (context_.options.has(Flag::kQuiet)) return;
+    if (context_.options.is_json() || context_.options.output == OutputMode::kDebug) {
+      tell_raw(event);
+      return;
+    }
+    if (transfer == nullptr) return;
+    if (transfer->is_finished() && std::holds_alternative<proto::event::BlobProgress>(event.body)) return;
+    const bool changed = event.type().substr(0, 4) == "job.";
+    if (transfer->is_finished() && changed) {
+      out().print(finished_line(*transfer));
+    } else if (!stays() && (changed || cadences_[event.job].is_due(transfer->percent, Clock::now()))) {
+      out().print(watch_line(*transfer, 120, 30, true, 0));
+    }
+    if (transfer->is_finished()) cadences_.erase(event.job);
+  }
+
+  void tell_raw(const proto::Event& event) {
+    if (context_.options.is_json()) {
+      proto::JsonObject object;
+      object.add("event", event.type());
+      if (!event.job.empty()) object.add("Job", event.job);
+      if (!event.model.empty()) object.add("Model", event.model);
+      for (const auto& [name, value] : proto::event_members(event)) object.add_json(name, value);
+      document(context_, object.str());
+      return;
+    }
+    if (!debug_) debug_ = make_debug_renderer(context_.streams);
+    debug_->event(event, Transfer{}, Clock::now());
+  }
+
+  void draw() {
+    if (!stays()) return;
+    const Look& look = out().look();
+    out().live(watch_lines(view_, queue_, look.columns, look.rows > 1 ? look.rows - 1 : 1, !look.pretty));
+  }
+
+  Context& context_;
+  Link& link_;
+  Signals& signals_;
+  View view_;
+  proto::QueueView queue_;
+  std::map<std::string, Cadence> cadences_;
+  std::unique_ptr<Renderer> debug_;
+  int restarts_ = 0;
+};
+
+}  // namespace
+
+int run_watch(Context& context) {
+  Signals signals;
+  context.link.set_wake(signals.fd(), [&] { return signals.stop_requested(); });
+  int code = 0;
+  if (context.options.operands.empty()) {
+    code = WatchAll(context, signals).run();
+  } else if (const auto job = find_job(context, context.options.operands.front())) {
+    Pursuit pursuit;
+    pursuit.subject = subject_of(job->kind, job->model);
+    pursuit.job = job->id;
+    if (!job->model.empty()) pursuit.resume_command = again_command(context.options, job->model);
+    const auto renderer = make_renderer(context.options, context.streams);
+    code = follow(context, signals, *renderer, pursuit).exit_code;
+  } else {
+    code = report(context, job.error());
+  }
+  context.link.set_wake(-1, {});
+  return code;
+}
+
+}  // namespace pullama::client

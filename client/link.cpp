@@ -1,0 +1,143 @@
+#include "client/link.h"
+
+#include <fmt/format.h>
+
+#include "client/autostart.h"
+
+namespace pullama::client {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kConnectLimit = 2s;
+constexpr auto kStartLimit = 10s;
+constexpr auto kRivalLimit = 2s;  // ours ended because another one was faster: that one may still be starting
+
+std::optional<std::string> after(std::string_view text, std::string_view word) {
+  const std::size_t at = text.find(word);
+  if (at == std::string_view::npos) return std::nullopt;
+  text.remove_prefix(at + word.size());
+  const bool is_quoted = !text.empty() && (text[0] == '\'' || text[0] == '"');
+  const std::size_t end = is_quoted ? text.find(text[0], 1) : text.find_first_of(" \t\n'\"`,;()");
+  if (is_quoted) text.remove_prefix(1);
+  const std::string path(text.substr(0, is_quoted && end != std::string_view::npos ? end - 1 : end));
+  if (path.size() < 2 || path[0] != '/') return std::nullopt;
+  return path;
+}
+
+}  // namespace
+
+std::optional<std::string> socket_named_by(const Error& error) {
+  if (error.code != ErrorCode::kLocked) return std::nullopt;
+  for (const std::string* text : {&error.hint, &error.message}) {
+    if (auto path = after(*text, "--socket ")) return path;
+  }
+  return std::nullopt;
+}
+
+void Link::set_wake(int fd, std::function<bool()> is_stopped) {
+  wake_fd_ = fd;
+  is_stopped_ = std::move(is_stopped);
+}
+
+std::optional<std::string> Link::models_dir() const {
+  if (is_system() && options_.models_dir_by_default) return std::nullopt;
+  return options_.models_dir;
+}
+
+bool Link::go_where(const Error& error) {
+  const auto path = socket_named_by(error);
+  if (!path || (connection_ && connection_->endpoint().path == *path)) return false;
+  Endpoint there{*path, EndpointSource::kOption};
+  auto connection = Connection::open(there, kConnectLimit);
+  if (!connection) return false;
+  connection_ = std::move(*connection);
+  elsewhere_ = std::move(there);
+  return true;
+}
+
+Result<Connection*> Link::open_first() {
+  connection_.reset();
+  if (elsewhere_) {
+    if (auto connection = Connection::open(*elsewhere_, kConnectLimit)) {
+      connection_ = std::move(*connection);
+      return connection_.get();
+    }
+    elsewhere_.reset();
+  }
+  const auto endpoints = connect_endpoints(process_endpoint_environment(options_.socket));
+  if (!endpoints) return fail(endpoints.error());
+  std::optional<Error> first;
+  for (const Endpoint& endpoint : *endpoints) {
+    auto connection = Connection::open(endpoint, kConnectLimit);
+    if (connection) {
+      connection_ = std::move(*connection);
+      return connection_.get();
+    }
+    if (!first) first = connection.error();
+  }
+  return fail(*first);
+}
+
+Result<Connection*> Link::open_running() {
+  if (is_open()) return connection_.get();
+  return open_first();
+}
+
+Result<std::optional<proto::Event>> Link::next_event(std::chrono::milliseconds limit, int wake_fd) {
+  if (!is_open()) return fail(ErrorCode::kNetwork, "the daemon went away", "see pullama daemon status");
+  return connection_->next_event(limit, wake_fd);
+}
+
+Result<Connection*> Link::open() {
+  if (is_open()) return connection_.get();
+  auto connection = open_first();
+  if (connection || connection.error().code != ErrorCode::kNetwork) return connection;
+  if (options_.has(Flag::kNoAutostart)) {
+    return fail(ErrorCode::kNetwork, connection.error().message,
+                "start one with pullama daemon start, or leave --no-autostart out");
+  }
+  return start_and_open();
+}
+
+Result<Connection*> Link::start_and_open() {
+  const auto endpoint = listen_endpoint(process_endpoint_environment(options_.socket));
+  if (!endpoint) return fail(endpoint.error());
+  DaemonCommand command{{"--on-demand"}, {}};
+  if (endpoint->chosen_by_user()) command.arguments.insert(command.arguments.end(), {"--socket", endpoint->path});
+  if (options_.models_dir_by_flag) {
+    command.arguments.insert(command.arguments.end(), {"--models-dir", options_.models_dir});
+  } else if (!options_.models_dir_by_default) {
+    command.models_dir = options_.models_dir;
+  }
+  auto daemon = StartedDaemon::start(command);
+  if (!daemon) return fail(daemon.error());
+  started_one_ = true;
+
+  auto end = Clock::now() + kStartLimit;
+  bool has_ended = false;
+  for (int pause = 5; Clock::now() < end; pause = std::min(pause * 2, 50)) {
+    if (is_stopped_ && is_stopped_()) return fail(ErrorCode::kCancelled, "interrupted while the daemon was starting");
+    if (auto connection = open_first()) return connection;
+    if (!has_ended && daemon->has_ended()) {
+      has_ended = true;
+      end = std::min(end, Clock::now() + kRivalLimit);
+      const Error words{ErrorCode::kLocked, daemon->last_words(), {}, 0};
+      if (go_where(words)) return connection_.get();
+    }
+    pause_briefly(pause, wake_fd_);
+  }
+  const std::string words = daemon->last_words();
+  const std::string log = daemon->log_path().empty() ? "" : fmt::format("its log is {}", daemon->log_path());
+  if (has_ended) {
+    return fail(ErrorCode::kInternal,
+                words.empty() ? std::string("the daemon ended as soon as it was started")
+                              : fmt::format("the daemon ended as soon as it was started: {}", words),
+                log);
+  }
+  return fail(ErrorCode::kInternal,
+              fmt::format("the daemon was started but does not answer at {} after 10 seconds", endpoint->path), log);
+}
+
+}  // namespace pullama::client

@@ -1,0 +1,55 @@
+#include <fmt/format.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "client/commands/commands.h"
+#include "client/help.h"
+#include "client/options.h"
+#include "client/terminal.h"
+#include "common/model_name.h"
+
+namespace {
+
+using namespace pullama::client;
+
+bool has_word(const std::vector<std::string>& args, const char* word) {
+  for (const std::string& arg : args) {
+    if (arg == word) return true;
+  }
+  return false;
+}
+
+Streams streams_for(bool no_color) {
+  return {Screen(look_of(kStdout, no_color), [](std::string_view text) { write_all(kStdout, text); }),
+          Screen(look_of(kStderr, no_color), [](std::string_view text) { write_all(kStderr, text); })};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> args(argv + 1, argv + argc);
+  if (args.empty()) {
+    if (const auto text = help_text({})) write_all(kStderr, *text);
+    return 1;
+  }
+  const auto options = parse_options(args, process_surroundings());
+  if (!options) {
+    Streams streams = streams_for(has_word(args, "--no-color"));
+    Options how;
+    if (asks_for_json(args)) how.output = OutputMode::kJson;
+    // One line without boxes, whatever the terminal can do.
+    return report(how, streams, options.error());
+  }
+  Streams streams = streams_for(options->has(Flag::kNoColor));
+  Link link(*options);
+  Context context{*options, streams, link};
+  int code = run_command(context);
+  show_cursor();
+  if (output_error() != 0) {
+    write_all(kStderr, fmt::format("error: standard output cannot be written: {}\n", std::strerror(output_error())));
+    if (code == 0) code = 1;
+  }
+  return code;
+}
