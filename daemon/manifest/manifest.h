@@ -1,7 +1,7 @@
 #pragma once
 // A model's manifest: the bytes exactly as the registry sent them (their SHA-256 is the model's ID), and what they say.
-// A parsed Manifest has passed every limit for hostile registries (engine.md, registry-protocol.md section 8): callers need
-// not check sizes or digests again. Pure.
+// A parsed Manifest has passed every limit for hostile registries (engine.md, registry-protocol.md section 8): callers
+// need not check sizes or digests again. Pure.
 
 #include <cstdint>
 #include <optional>

@@ -239,7 +239,7 @@ Outcome<std::uint64_t> RegistryBlobSource::fetch_once(HttpConnection& connection
     if (fault.kind == Fault::Kind::kUrlRefused) forget(ask.url);
     return tl::unexpected(std::move(fault));
   }
-  if (answer->failure) return tl::unexpected(fault_of(*answer->failure));
+  if (answer->failure) return tl::unexpected(fault_of(*answer->failure, answer->head.status));
   return wire(Fault::Kind::kTransient,
               "it ended " + std::to_string(range.last + 1 - std::min(stream.next(), range.last + 1)) + " bytes early");
 }

@@ -359,6 +359,9 @@ class CurlConnection final : public HttpConnection {
         if (says("unsupported protocol") || says("protocol version")) {
           return failure(exchange, Kind::kCertificate, "it offers no TLS 1.2 or newer", Stage::kTls);
         }
+        if (says("wrong version number") || says("packet length too long")) {
+          return failure(exchange, Kind::kCertificate, "it does not speak TLS; http:// needs --insecure", Stage::kTls);
+        }
         return failure(exchange, Kind::kTls, words(exchange, code), Stage::kTls);
       case CURLE_UNSUPPORTED_PROTOCOL:  // HTTP/0.9
       case CURLE_WEIRD_SERVER_REPLY:

@@ -152,7 +152,7 @@ Outcome<Requester::Text> Requester::get_text(HttpConnection& connection, const A
   const auto status = answer->head.status;
   // A refusal needs no whole body.
   if (status == 200 && answer->failure && !response.too_long) {
-    if (!response.too_slow) return tl::unexpected(fault_of(*answer->failure));
+    if (!response.too_slow) return tl::unexpected(fault_of(*answer->failure, status));
     return tl::unexpected(make_fault(Fault::Kind::kTransient, ErrorCode::kNetwork,
                                      "body from " + answer->from.authority() + ": it comes too slowly to be of use",
                                      status));

@@ -56,7 +56,7 @@ Outcome<Response> perform_small(HttpConnection& connection, const HttpRequest& r
     return tl::unexpected(make_fault(Fault::Kind::kTransient, ErrorCode::kNetwork,
                                      "body from " + host + ": it comes too slowly to be of use", response.head.status));
   }
-  return tl::unexpected(fault_of(done.error()));
+  return tl::unexpected(fault_of(done.error(), response.head.status));
 }
 
 Fault make_fault(Fault::Kind kind, ErrorCode code, std::string message, int status, std::string hint) {
@@ -68,7 +68,7 @@ Fault make_fault(Fault::Kind kind, ErrorCode code, std::string message, int stat
   return fault;
 }
 
-Fault fault_of(const HttpFailure& failure) {
+Fault fault_of(const HttpFailure& failure, int status) {
   using From = HttpFailure::Kind;
   auto kind = Fault::Kind::kTransient;
   auto code = ErrorCode::kNetwork;
@@ -102,7 +102,7 @@ Fault fault_of(const HttpFailure& failure) {
     case From::kClosed:
       break;
   }
-  auto fault = make_fault(kind, code, failure.message);
+  auto fault = make_fault(kind, code, failure.message, status);
   fault.stage = failure.stage;
   return fault;
 }

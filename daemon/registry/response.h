@@ -61,7 +61,8 @@ Outcome<Response> perform_small(HttpConnection& connection, const HttpRequest& r
                                 const io::Clock& clock, const Tracer& trace, std::stop_token stop);
 
 // What a transport failure means to the retry rules. kAborted is for the caller, who knows why.
-Fault fault_of(const HttpFailure& failure);
+// `status` is that of the head, where one had arrived.
+Fault fault_of(const HttpFailure& failure, int status = 0);
 
 Fault make_fault(Fault::Kind kind, ErrorCode code, std::string message, int status = 0, std::string hint = {});
 

@@ -80,13 +80,26 @@ TEST_CASE("bad certificates are refused for good, each by name") {
   }
 }
 
-TEST_CASE("a handshake that is broken off is no verdict on the certificate") {
-  const RawServer server([](Peer& peer) { peer.send("HTTP/1.1 400 Bad Request\r\n\r\n"); });
-  CurlHttp http({});
-  HttpRequest request;
-  request.url = "https" + server.url("/").substr(4);
-  RecordingHandler handler;
-  const auto result = http.connect({})->perform(request, handler, {});
-  REQUIRE_FALSE(result);
-  CHECK(result.error().kind == Kind::kTls);
+TEST_CASE("a handshake that is broken off is no verdict, one that is answered in plain HTTP is") {
+  struct Row {
+    std::string answer;
+    Kind kind;
+    std::string words;
+  };
+  for (const auto& row : std::vector<Row>{{"", Kind::kTls, "TLS handshake"},
+                                          {"HTTP/1.1 400 Bad Request\r\n\r\n", Kind::kCertificate, "--insecure"}}) {
+    CAPTURE(row.answer);
+    const RawServer server([&](Peer& peer) {
+      peer.send(row.answer);
+      peer.read(1);
+    });
+    CurlHttp http({});
+    HttpRequest request;
+    request.url = "https" + server.url("/").substr(4);
+    RecordingHandler handler;
+    const auto result = http.connect({})->perform(request, handler, {});
+    REQUIRE_FALSE(result);
+    CHECK(result.error().kind == row.kind);
+    CHECK_MESSAGE(result.error().message.find(row.words) != std::string::npos, result.error().message);
+  }
 }

@@ -59,7 +59,8 @@ FakeReply FakeHttp::take(const registry::HttpRequest& request) {
   const std::lock_guard lock(mutex_);
   seen_.push_back({request.method, request.url, request.headers, request.refuse_private_addresses});
   for (auto& [url, queue] : replies_) {
-    const bool matches = url.ends_with('*') ? request.url.starts_with(url.substr(0, url.size() - 1)) : request.url == url;
+    const bool matches =
+        url.ends_with('*') ? request.url.starts_with(url.substr(0, url.size() - 1)) : request.url == url;
     if (!matches || queue.empty()) continue;
     auto reply = std::move(queue.front());
     queue.pop();
@@ -78,8 +79,8 @@ std::vector<SeenRequest> FakeHttp::seen() const {
 
 std::size_t FakeHttp::count(std::string_view url_start) const {
   const std::lock_guard lock(mutex_);
-  return static_cast<std::size_t>(
-      std::count_if(seen_.begin(), seen_.end(), [&](const auto& request) { return request.url.starts_with(url_start); }));
+  return static_cast<std::size_t>(std::count_if(
+      seen_.begin(), seen_.end(), [&](const auto& request) { return request.url.starts_with(url_start); }));
 }
 
 bool FakeHttp::all_used() const {

@@ -16,14 +16,14 @@ namespace pullama::testing {
 
 struct FakeReply {
   int status = 200;
-  std::vector<registry::Header> headers;
-  std::string body;
+  std::vector<registry::Header> headers = {};
+  std::string body = {};
   bool peer_is_private = false;
   // Instead of an answer, or after the body where `status` is not 0.
-  std::optional<registry::HttpFailure::Kind> failure;
-  std::size_t piece_bytes = 7;        // how the body is cut
-  unsigned ticks_after_body = 0;      // the server falls silent for so many ticks before the end
-  std::function<void()> on_request;   // runs before anything is answered
+  std::optional<registry::HttpFailure::Kind> failure = std::nullopt;
+  std::size_t piece_bytes = 7;                 // how the body is cut
+  unsigned ticks_after_body = 0;               // the server falls silent for so many ticks before the end
+  std::function<void()> on_request = nullptr;  // runs before anything is answered
 };
 
 struct SeenRequest {
