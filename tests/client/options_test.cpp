@@ -10,7 +10,7 @@ using namespace pullama::client;
 
 namespace {
 
-const Surroundings kHere{"/work/dir", "/home/u", ""};
+const Surroundings kHere{"/some/dir", "/home/u", ""};
 
 Result<Options> parse(std::vector<std::string> args, const Surroundings& surroundings = kHere) {
   return parse_options(args, surroundings);
@@ -109,7 +109,7 @@ TEST_CASE("flags take their value after a blank or an equals sign, the last one 
     CHECK(options->transfer.timeout == std::chrono::seconds(90));
     CHECK(options->transfer.connections == 16U);
     CHECK(options->transfer.limit_rate == 5'000'000U);
-    CHECK(options->transfer.ca_file == "/work/dir/ca.pem");
+    CHECK(options->transfer.ca_file == "/some/dir/ca.pem");
   }
 }
 
@@ -177,13 +177,13 @@ TEST_CASE("what is wrong is named in one line, with the right form") {
 TEST_CASE("the models dir that is sent is absolute: flag over variable over home") {
   CHECK(parse({"list"})->models_dir == "/home/u/.ollama/models");
   CHECK(parse({"list"})->models_dir_by_default);
-  CHECK(parse({"list", "--models-dir", "rel/../there/"})->models_dir == "/work/dir/there");
+  CHECK(parse({"list", "--models-dir", "rel/../there/"})->models_dir == "/some/dir/there");
   CHECK(parse({"list", "--models-dir=/"})->models_dir == "/");
-  CHECK(parse({"list"}, {"/work/dir", "/home/u", " \"store\" "})->models_dir == "/work/dir/store");
-  CHECK_FALSE(parse({"list"}, {"/work/dir", "/home/u", "/m"})->models_dir_by_default);
-  CHECK(parse({"list", "--models-dir", "/flag"}, {"/work/dir", "/home/u", "/m"})->models_dir == "/flag");
-  CHECK_FALSE(parse({"list"}, {"/work/dir", "", ""}));
-  CHECK(parse({"version"}, {"/work/dir", "", ""}));
+  CHECK(parse({"list"}, {"/some/dir", "/home/u", " \"store\" "})->models_dir == "/some/dir/store");
+  CHECK_FALSE(parse({"list"}, {"/some/dir", "/home/u", "/m"})->models_dir_by_default);
+  CHECK(parse({"list", "--models-dir", "/flag"}, {"/some/dir", "/home/u", "/m"})->models_dir == "/flag");
+  CHECK_FALSE(parse({"list"}, {"/some/dir", "", ""}));
+  CHECK(parse({"version"}, {"/some/dir", "", ""}));
 }
 
 TEST_CASE("whether errors are told in JSON is known even of a wrong command line") {
