@@ -211,9 +211,9 @@ class WrongInputTest(harness.TestCase):
     def test_hosts_that_are_not_there(self):
         self.box.daemon()
         port = free_port()
-        run = self.box.pullama("pull", "--insecure", "--max-retries", "0", f"127.0.0.1:{port}/library/m")
+        run = self.box.pullama("pull", "--insecure", "--max-retries", "1", f"127.0.0.1:{port}/library/m")
         self.assert_error(run, 1, f"127.0.0.1:{port}", "refused")
-        run = self.box.pullama("pull", "--max-retries", "0", "no-such-host.invalid/library/m")
+        run = self.box.pullama("pull", "--max-retries", "1", "no-such-host.invalid/library/m")
         self.assert_error(run, 1, "no-such-host.invalid")
         self.assert_nothing_stored()
 
