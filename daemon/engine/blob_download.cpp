@@ -110,7 +110,7 @@ ChunkPlan BlobDownload::plan_with_chunksums(ChunkPlan plan, std::stop_token stop
   auto connection = context_.registry.connect();
   const auto chunksums = context_.registry.fetch_chunksums(*connection, context_.request.model, blob_.digest,
                                                            blob_.size_bytes, std::move(stop));
-  if (!chunksums || !*chunksums || (*chunksums)->size() > ChunkPlan::kMaxChunks) return plan;
+  if (!chunksums || !*chunksums || (*chunksums)->size() > ChunkPlan::kMaxGroups) return plan;
   std::vector<ChunkPlan::Group> groups;
   for (const auto& sum : **chunksums) groups.push_back({sum.range.first, sum.range.last + 1, sum.digest, false, 0});
   return ChunkPlan::with_groups(blob_.size_bytes, std::move(groups));

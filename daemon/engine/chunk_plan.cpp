@@ -147,11 +147,23 @@ std::optional<std::size_t> ChunkPlan::commit(std::uint64_t offset, std::uint64_t
   chunk.running = std::make_unique<io::Xxh3>(state);
   if (chunk.group == kNoGroup) return std::nullopt;
   const auto index = static_cast<std::size_t>(chunk.group);
+  return group_complete(index) ? std::optional(index) : std::nullopt;
+}
+
+bool ChunkPlan::group_complete(std::size_t index) const {
   const Group& group = groups_[index];
   for (std::size_t i = index_of(group.start); i < chunks_.size() && chunks_[i].start < group.end; ++i) {
-    if (!chunks_[i].complete()) return std::nullopt;
+    if (!chunks_[i].complete()) return false;
   }
-  return index;
+  return true;
+}
+
+std::vector<std::size_t> ChunkPlan::groups_to_verify() const {
+  std::vector<std::size_t> found;
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    if (!groups_[i].verified && group_complete(i)) found.push_back(i);
+  }
+  return found;
 }
 
 void ChunkPlan::release(Claim claim, std::uint64_t at, std::optional<io::Xxh3> state) {
@@ -265,8 +277,10 @@ bool ChunkPlan::anything_unclaimed(std::uint64_t limit) const {
 std::optional<Claim> ChunkPlan::mergeable(std::uint64_t below) const {
   for (std::size_t i = 0; i + 1 < chunks_.size(); ++i) {
     const auto fits = [&](const Chunk& chunk) {
-      return chunk.complete() && chunk.checked && !chunk.adopted && chunk.group == kNoGroup && chunk.end <= below &&
-             chunk.start / chunk_bytes_ == chunks_[i].start / chunk_bytes_ && chunk.xxh3;
+      if (!chunk.complete() || !chunk.checked || chunk.adopted || !chunk.xxh3 || chunk.end > below) return false;
+      if (chunk.group != chunks_[i].group) return false;
+      if (chunk.group != kNoGroup) return groups_[static_cast<std::size_t>(chunk.group)].verified;
+      return chunk.start / chunk_bytes_ == chunks_[i].start / chunk_bytes_;
     };
     std::size_t last = i;
     while (last < chunks_.size() && fits(chunks_[last])) ++last;

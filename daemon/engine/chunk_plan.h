@@ -28,6 +28,8 @@ class ChunkPlan {
   static constexpr int kNoGroup = -1;
   // The checkpoint stays under 256 KiB with this many chunks.
   static constexpr std::size_t kMaxChunks = 2000;
+  // So many chunksums fit beside them; a blob with more is fetched without.
+  static constexpr std::size_t kMaxGroups = 500;
 
   struct Chunk {
     std::uint64_t start = 0;
@@ -87,6 +89,8 @@ class ChunkPlan {
   // Nobody fetches [begin, end) any more; `state` belongs to the chunk that is partly received, if any.
   void release(Claim claim, std::uint64_t at, std::optional<io::Xxh3> state);
 
+  // Complete, and not verified: what a crash left between the two.
+  std::vector<std::size_t> groups_to_verify() const;
   void group_verified(std::size_t group);
   // Throws the group's bytes away, to be fetched again.
   void group_mismatch(std::size_t group);
@@ -119,6 +123,7 @@ class ChunkPlan {
   std::size_t index_of(std::uint64_t offset) const;
   void split_chunk(std::size_t index, std::uint64_t at);
   void uncomplete(Chunk& chunk);
+  bool group_complete(std::size_t index) const;
 
   std::uint64_t size_ = 0;
   std::uint64_t chunk_bytes_ = 0;

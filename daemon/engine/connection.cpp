@@ -20,9 +20,9 @@ Fault local_fault(std::string message) {
   return fault;
 }
 
-class Worker {
+class Fetcher {
  public:
-  Worker(ConnectionContext& context, unsigned id, std::stop_token stop)
+  Fetcher(ConnectionContext& context, unsigned id, std::stop_token stop)
       : context_(context), id_(id), stop_(std::move(stop)), sink_(context, id, stop_), retry_(context.max_retries) {}
 
   void run() {
@@ -105,7 +105,7 @@ class Worker {
 }  // namespace
 
 void run_connection(ConnectionContext& context, unsigned id, std::stop_token stop) {
-  Worker(context, id, std::move(stop)).run();
+  Fetcher(context, id, std::move(stop)).run();
   context.state.leave(id);
 }
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "daemon/io/sha256.h"
+#include "daemon/engine/group_verify.h"
 
 namespace pullama::engine {
 namespace {
@@ -111,35 +111,12 @@ bool RangeSink::write(std::uint64_t offset, std::span<const std::byte> bytes) {
     position_ = offset;
     bytes = bytes.subspan(n);
     if (committed.chunk_complete) state_loaded_ = false;
-    if (committed.group) verify_group(*committed.group);
+    if (committed.group &&
+        !verify_group(context_.state, context_.file, *committed.group, context_.blob, context_.sink)) {
+      return stop_with(Ended::kFailed);
+    }
   }
   return true;
-}
-
-void RangeSink::verify_group(std::size_t index) {
-  const ChunkPlan::Group group = context_.state.group(index);
-  io::Sha256 hash;
-  std::vector<std::byte> block(kGatherBytes);
-  for (std::uint64_t at = group.start; at < group.end;) {
-    const auto length = static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), group.end - at));
-    auto got = context_.file.read_at(at, std::span(block).first(length));
-    if (!got || *got != length) {
-      context_.state.fail_with(
-          got ? Error{ErrorCode::kInternal, "a partial became shorter while it was hashed", "pull again", 0}
-              : got.error());
-      stop_with(Ended::kFailed);
-      return;
-    }
-    hash.update(std::span<const std::byte>(block).first(length));
-    at += length;
-  }
-  if (hash.digest() == group.digest) {
-    context_.state.group_verified(index);
-    context_.sink.report(ChunkVerified{context_.blob, group.start, group.end - 1});
-    return;
-  }
-  const auto mismatch = context_.state.group_mismatch(index);
-  context_.sink.report(ChunkMismatch{context_.blob, group.start, group.end - 1, mismatch.count, 6});
 }
 
 }  // namespace pullama::engine

@@ -35,7 +35,6 @@ class RangeSink final : public registry::BlobSink {
  private:
   bool stop_with(Ended why);
   bool write(std::uint64_t offset, std::span<const std::byte> bytes);
-  void verify_group(std::size_t index);
 
   ConnectionContext& context_;
   const unsigned id_;

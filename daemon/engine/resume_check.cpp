@@ -3,10 +3,16 @@
 #include <algorithm>
 #include <vector>
 
+#include "daemon/engine/group_verify.h"
+
 namespace pullama::engine {
 
 void run_resume_check(TransferState& state, io::File& file, const BlobRef& blob, ProgressSink& sink,
                       std::stop_token stop) {
+  // Whole before the crash, but not yet verified then.
+  for (const std::size_t group : state.groups_to_verify()) {
+    if (stop.stop_requested() || !verify_group(state, file, group, blob, sink)) return;
+  }
   std::vector<std::byte> block(256 << 10);
   for (const TransferState::Unchecked& chunk : state.unchecked()) {
     io::Xxh3 hash;

@@ -3,13 +3,6 @@
 #include <algorithm>
 
 namespace pullama::engine {
-namespace {
-
-// A range in flight is worth cutting in two while both halves are at least this long.
-constexpr std::uint64_t kMinSplitBytes = 1ULL << 20;
-
-}  // namespace
-
 TransferState::TransferState(ChunkPlan plan, std::optional<io::Sha256::Midstate> front, unsigned fixed_connections,
                              const io::Clock& clock)
     : clock_(clock),
@@ -21,15 +14,12 @@ TransferState::TransferState(ChunkPlan plan, std::optional<io::Sha256::Midstate>
 
 unsigned TransferState::enter() {
   const std::lock_guard lock(mutex_);
-  const unsigned id = next_id_++;
-  Worker& worker = workers_[id];
-  worker.since = worker.fine_until = clock_.now();
-  return id;
+  return workers_.enter(clock_.now());
 }
 
 void TransferState::leave(unsigned id) {
   const std::lock_guard lock(mutex_);
-  workers_.erase(id);
+  workers_.leave(id);
   if (single_owner_ == id) single_owner_.reset();
   work_.notify_all();
 }
@@ -44,29 +34,16 @@ std::uint64_t TransferState::window_end() const {
 }
 
 std::optional<Claim> TransferState::steal_locked() {
-  Worker* richest = nullptr;
-  std::uint64_t most = 0;
-  for (auto& [id, worker] : workers_) {
-    if (worker.claim.end <= worker.position) continue;
-    const std::uint64_t left = worker.claim.end - worker.position;
-    if (left > most) {
-      most = left;
-      richest = &worker;
-    }
-  }
-  if (richest == nullptr || most < 2 * kMinSplitBytes) return std::nullopt;
-  const std::uint64_t at = (richest->position + most / 2) & ~std::uint64_t{0xffff};
-  if (at < richest->position + kMinSplitBytes || at >= richest->claim.end) return std::nullopt;
-  plan_.split(at, richest->claim.end);
-  richest->claim.end = at;
+  const auto taken = workers_.split_largest();
+  if (!taken) return std::nullopt;
+  plan_.split(taken->begin, taken->end);
   return plan_.claim(plan_.size_bytes(), kMaxRequestBytes);
 }
 
 std::optional<Claim> TransferState::claim(unsigned id, std::stop_token stop) {
   std::unique_lock lock(mutex_);
-  Worker& worker = workers_.at(id);
   while (!stop.stop_requested() && end_ == End::kRunning) {
-    if (workers_.size() > count_.target() || (single_ && workers_.size() > 1)) return std::nullopt;
+    if (workers_.count() > count_.target() || (single_ && workers_.count() > 1)) return std::nullopt;
     std::optional<Claim> claim;
     if (single_) {
       claim = plan_.claim_rest();
@@ -75,21 +52,16 @@ std::optional<Claim> TransferState::claim(unsigned id, std::stop_token stop) {
       const std::uint64_t missing = plan_.size_bytes() - plan_.received_bytes();
       const std::uint64_t request = std::clamp(missing / (2 * std::uint64_t{count_.target()}) & ~std::uint64_t{0xffff},
                                                kMinRequestBytes, kMaxRequestBytes);
-      claim = plan_.claim(limit_locked(), request, worker.previous_end);
+      claim = plan_.claim(limit_locked(), request, workers_.at(id).previous_end);
       if (!claim) claim = steal_locked();
     }
     if (claim) {
-      worker.claim = *claim;
-      worker.position = claim->begin;
-      worker.previous_end = claim->end;
-      worker.meter = SpeedMeter(std::chrono::seconds(10));
-      worker.fine_until = clock_.now();
-      worker.slow = false;
+      workers_.begin(id, *claim, clock_.now());
       return claim;
     }
     if (!plan_.all_received() && plan_.ready_end(front_) - front_ > kWindowBytes / 2) count_.on_window_full();
     work_.wait(lock, stop, [&] {
-      return end_ != End::kRunning || workers_.size() > count_.target() || plan_.anything_unclaimed(limit_locked());
+      return end_ != End::kRunning || workers_.count() > count_.target() || plan_.anything_unclaimed(limit_locked());
     });
   }
   return std::nullopt;
@@ -136,11 +108,9 @@ TransferState::Committed TransferState::commit(unsigned id, std::uint64_t offset
 
 void TransferState::release(unsigned id, std::uint64_t at, std::optional<io::Xxh3> state) {
   const std::lock_guard lock(mutex_);
-  Worker& worker = workers_.at(id);
-  plan_.release(worker.claim, at, std::move(state));
+  plan_.release(workers_.at(id).claim, at, std::move(state));
   if (single_owner_ == id) single_owner_.reset();
-  worker.claim = {};
-  worker.position = 0;
+  workers_.end(id);
   work_.notify_all();
 }
 
@@ -149,7 +119,7 @@ bool TransferState::take_whole_body(unsigned id) {
   single_ = true;
   // Only from the first missing byte on, and once the others have given their ranges back, is there one consistent
   // claim.
-  if (workers_.size() > 1) {
+  if (workers_.count() > 1) {
     work_.notify_all();
     return false;
   }
@@ -226,32 +196,11 @@ std::optional<Error> TransferState::error() const {
   return error_;
 }
 
-void TransferState::mark_slow_locked(io::Clock::SteadyTime now, bool throttled) {
-  std::vector<double> rates;
-  for (auto& [id, worker] : workers_) {
-    worker.meter.sample(now, worker.bytes);
-    if (worker.claim.end > worker.position) rates.push_back(worker.meter.bytes_per_second());
-  }
-  if (throttled || rates.size() < 3) {
-    for (auto& [id, worker] : workers_) worker.fine_until = now;
-    return;
-  }
-  std::sort(rates.begin(), rates.end());
-  const double median = rates[rates.size() / 2];
-  for (auto& [id, worker] : workers_) {
-    const bool busy = worker.claim.end > worker.position;
-    if (!busy || worker.meter.bytes_per_second() * 10 >= median) worker.fine_until = now;
-    worker.slow = now - worker.fine_until >= std::chrono::seconds(10);
-  }
-}
-
 void TransferState::sample(bool throttled) {
   const std::lock_guard lock(mutex_);
   const auto now = clock_.now();
-  mark_slow_locked(now, throttled);
-  const auto busy = static_cast<unsigned>(std::count_if(workers_.begin(), workers_.end(), [](const auto& entry) {
-    return entry.second.claim.end > entry.second.position;
-  }));
+  workers_.sample(now, throttled);
+  const unsigned busy = workers_.busy();
   // A rate counts once the connections of the last step have all been at work for a second.
   if (throttled || busy != rate_connections_ || busy < count_.target()) {
     rate_connections_ = busy;
@@ -271,7 +220,7 @@ unsigned TransferState::missing_connections() const {
   const std::lock_guard lock(mutex_);
   if (end_ != End::kRunning || plan_.all_received()) return 0;
   const unsigned wanted = single_ ? 1 : count_.target();
-  const auto have = static_cast<unsigned>(workers_.size());
+  const auto have = workers_.count();
   if (have >= wanted) return 0;
   // No more connections than pieces that are worth one.
   const std::uint64_t missing = plan_.size_bytes() - plan_.received_bytes();
@@ -283,7 +232,7 @@ unsigned TransferState::missing_connections() const {
 
 unsigned TransferState::connections() const {
   const std::lock_guard lock(mutex_);
-  return static_cast<unsigned>(workers_.size());
+  return workers_.count();
 }
 
 std::uint64_t TransferState::received_bytes() const {

@@ -5,20 +5,17 @@
 // The window: nothing is asked for more than kWindowBytes past the front, so neither hashing nor dirty pages fall far
 // behind.
 
-#include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <stop_token>
-#include <string>
 #include <vector>
 
 #include "common/result.h"
 #include "daemon/engine/chunk_plan.h"
 #include "daemon/engine/connection_count.h"
-#include "daemon/engine/speed_meter.h"
+#include "daemon/engine/workers.h"
 #include "daemon/io/clock.h"
 #include "daemon/io/sha256.h"
 
@@ -65,6 +62,7 @@ class TransferState {
 
   // --- Chunks with digests.
   ChunkPlan::Group group(std::size_t index) const;
+  std::vector<std::size_t> groups_to_verify() const;
   void group_verified(std::size_t index);
   // Returns the count of mismatches of this chunk; `dropped` when chunksums are given up for this blob.
   struct Mismatch {
@@ -131,22 +129,11 @@ class TransferState {
   ChunkPlan take_plan();  // after the threads are gone
 
  private:
-  struct Worker {
-    Claim claim;
-    std::uint64_t position = 0;  // next byte to be written
-    std::uint64_t bytes = 0;
-    std::optional<std::uint64_t> previous_end;
-    SpeedMeter meter{std::chrono::seconds(10)};
-    io::Clock::SteadyTime since;
-    io::Clock::SteadyTime fine_until;  // last time it was not slow
-    bool slow = false;
-  };
   std::optional<Claim> steal_locked();
   std::uint64_t limit_locked() const;
   void restart_front_locked();
   void end_locked(End how);
   bool writer_is_due_locked() const;
-  void mark_slow_locked(io::Clock::SteadyTime now, bool throttled);
 
   const io::Clock& clock_;
   mutable std::mutex mutex_;              // guards everything below
@@ -156,8 +143,7 @@ class TransferState {
   std::condition_variable_any end_cv_;
   ChunkPlan plan_;
   ConnectionCount count_;
-  std::map<unsigned, Worker> workers_;
-  unsigned next_id_ = 0;
+  Workers workers_;
   bool single_ = false;
   std::optional<unsigned> single_owner_;
   std::uint64_t front_ = 0;

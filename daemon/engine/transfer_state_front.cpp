@@ -23,6 +23,11 @@ ChunkPlan::Group TransferState::group(std::size_t index) const {
   return plan_.groups().at(index);
 }
 
+std::vector<std::size_t> TransferState::groups_to_verify() const {
+  const std::lock_guard lock(mutex_);
+  return plan_.groups_to_verify();
+}
+
 void TransferState::group_verified(std::size_t index) {
   const std::lock_guard lock(mutex_);
   plan_.group_verified(index);

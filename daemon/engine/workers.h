@@ -1,0 +1,54 @@
+#pragma once
+// Who fetches what: the connections of one transfer, their claims and rates. Pure and single-threaded: TransferState
+// guards it.
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+
+#include "daemon/engine/chunk_plan.h"
+#include "daemon/engine/speed_meter.h"
+
+namespace pullama::engine {
+
+struct Worker {
+  using Time = std::chrono::steady_clock::time_point;
+  Claim claim;
+  std::uint64_t position = 0;  // next byte to be written
+  std::uint64_t bytes = 0;     // received by this connection, over all its claims
+  std::optional<std::uint64_t> previous_end;
+  SpeedMeter meter{std::chrono::seconds(10)};
+  Time fine_until;  // the last time it was not slow
+  bool slow = false;
+
+  bool busy() const { return claim.end > position; }
+};
+
+class Workers {
+ public:
+  using Time = Worker::Time;
+
+  unsigned enter(Time now);
+  void leave(unsigned id) { workers_.erase(id); }
+  Worker& at(unsigned id) { return workers_.at(id); }
+  const Worker& at(unsigned id) const { return workers_.at(id); }
+  unsigned count() const { return static_cast<unsigned>(workers_.size()); }
+  unsigned busy() const;
+  // A new claim: its clock for slowness starts.
+  void begin(unsigned id, const Claim& claim, Time now);
+  void end(unsigned id);
+
+  // Cuts the largest range in flight in two where both halves are worth a request; the second half, from which the
+  // worker is cut off already.
+  std::optional<Claim> split_largest();
+  // A connection is slow after ten seconds under a tenth of the median of the busy ones. While the rate is limited on
+  // purpose nobody is.
+  void sample(Time now, bool throttled);
+
+ private:
+  std::map<unsigned, Worker> workers_;
+  unsigned next_id_ = 0;
+};
+
+}  // namespace pullama::engine
