@@ -50,10 +50,10 @@ struct PullRequest {
   std::chrono::milliseconds request_timeout{std::chrono::minutes(30)};
   unsigned connections = 0;                 // to one blob, 1 to 16; 0: found out
   std::uint64_t rate_bytes_per_second = 0;  // this job's; 0: none
-  std::string ca_file;
-  std::string user_agent;
+  std::string ca_file{};
+  std::string user_agent{};
   bool force = false;                     // start although the disk looks too small
-  std::optional<Digest> manifest_before;  // of an earlier run of the same job: a difference is reported
+  std::optional<Digest> manifest_before{};  // of an earlier run of the same job: a difference is reported
 };
 
 struct PullSummary {

@@ -65,7 +65,7 @@ std::optional<TransferState::FrontWork> TransferState::wait_for_front(std::stop_
     if (end != plan_.size_bytes()) end &= ~std::uint64_t{63};
     return end > front_ || (front_ == plan_.size_bytes() && !hashed_right_);
   };
-  if (!front_cv_.wait(lock, stop, ready) || end_ != End::kRunning) return std::nullopt;
+  if (!front_cv_.wait(lock, stop, ready) || end_ != End::kRunning || stop.stop_requested()) return std::nullopt;
   return FrontWork{front_, std::max(end, front_), front_generation_};
 }
 
