@@ -57,6 +57,20 @@ void JobProgress::advance(const engine::BlobRef& ref, BlobState state, std::uint
   sum_up();
 }
 
+// Samples name one blob of those under way and may come late; the job's figure counts all of them.
+void JobProgress::sample(const engine::BlobProgress& report) {
+  const proto::BlobSnapshot* known = blob(report.blob);
+  if (known == nullptr) return;
+  const bool over = known->state == BlobState::kDone || known->state == BlobState::kCached ||
+                    (known->state == BlobState::kVerifying && known->bytes_done == known->size);
+  advance(report.blob, over ? known->state : BlobState::kDownloading, report.bytes_done);
+  // The engine leaves out what was there already.
+  if (report.job_bytes_total == 0 || report.job_bytes_total > bytes_total_) return;
+  if (report.job_bytes_done > report.job_bytes_total) return;
+  const std::uint64_t present = bytes_total_ - report.job_bytes_total;
+  bytes_done_ = std::max(bytes_done_, present + report.job_bytes_done);
+}
+
 void JobProgress::sum_up() {
   std::uint64_t sum = 0;
   for (const auto& known : blobs_) sum += known.bytes_done;
@@ -129,7 +143,7 @@ proto::EventBody JobProgress::apply(const engine::Report& report) {
             return event::BlobAdopted{wire(r.blob), printable(r.from), r.bytes};
           },
           [&](const engine::BlobProgress& r) -> Body {
-            advance(r.blob, BlobState::kDownloading, r.bytes_done);
+            sample(r);
             rate_ = std::isfinite(r.bytes_per_second) ? std::max(0.0, r.bytes_per_second) : 0.0;
             eta_s_ =
                 r.eta && r.eta->count() >= 0 ? std::optional(static_cast<std::uint64_t>(r.eta->count())) : std::nullopt;

@@ -35,6 +35,7 @@ class JobProgress {
   proto::BlobSnapshot* blob(const engine::BlobRef& ref);
   void set_blobs(const std::vector<engine::BlobRef>& blobs, std::uint64_t total_bytes);
   void advance(const engine::BlobRef& ref, proto::BlobState state, std::uint64_t bytes_done);
+  void sample(const engine::BlobProgress& report);
   void sum_up();
 
   std::vector<proto::BlobSnapshot> blobs_;

@@ -13,10 +13,13 @@ namespace {
 const BlobRef kFirst{Digest::from_bytes({1}), 1000, 1, 2};
 const BlobRef kSecond{Digest::from_bytes({2}), 500, 2, 2};
 
+// Larger than the job: no figure of the job to go by.
+constexpr std::uint64_t kNotSaid = 1'000'000;
+
 engine::ManifestFetched fetched() { return {Digest::from_bytes({9}), 2, 1500, {kFirst, kSecond}}; }
 
 engine::BlobProgress sample(const BlobRef& blob, std::uint64_t done, double rate = 10) {
-  return {blob, done, 0, 0, rate, std::chrono::seconds(5), 3};
+  return {blob, done, 0, kNotSaid, rate, std::chrono::seconds(5), 3};
 }
 
 proto::JobSnapshot shown(const JobProgress& progress) {
@@ -85,6 +88,31 @@ TEST_CASE("any order of samples gives figures that rise and stay within the size
     blob_before = body.bytes_done;
     job_before = body.job_bytes_done;
   }
+}
+
+TEST_CASE("the job's figure counts blobs that no sample names, and what was there already") {
+  JobProgress progress;
+  progress.apply(fetched());
+  progress.apply(engine::BlobCached{kSecond});
+  progress.apply(engine::BlobStarted{kFirst});
+  const engine::BlobProgress report{kFirst, 100, 250, 1000, 1, std::nullopt, 1};
+  const auto body = std::get<proto::event::BlobProgress>(progress.apply(report));
+  CHECK(body.bytes_done == 100);
+  CHECK(body.job_bytes_done == 750);
+  CHECK(body.job_bytes_total == 1500);
+}
+
+TEST_CASE("a sample that comes late does not take a blob back from its end") {
+  JobProgress progress;
+  progress.apply(fetched());
+  progress.apply(engine::BlobStarted{kFirst});
+  progress.apply(sample(kFirst, 10));
+  progress.apply(engine::BlobVerified{kFirst, std::chrono::milliseconds(1)});
+  progress.apply(sample(kFirst, 1000));
+  CHECK(shown(progress).blobs.at(0).state == proto::BlobState::kVerifying);
+  progress.apply(engine::BlobFinalized{kFirst});
+  progress.apply(sample(kFirst, 1000));
+  CHECK(shown(progress).blobs.at(0).state == proto::BlobState::kDone);
 }
 
 TEST_CASE("a manifest that moved starts its own figures, known blobs keep theirs") {
