@@ -202,29 +202,48 @@ void Service::pull_start(proto::StartParams params, Session& session, Reply repl
   if (!job) return reply.error(job.error());
   const auto answer = shared(std::move(reply));
   if (params.options.dry_run) {
-    return jobs_.plan(*job, [answer, job = *job](const Result<engine::PullPlan>& plan) {
-      if (!plan) return answer->error(plan.error());
-      proto::StartResult result;
-      result.plan = wire(*plan, job);
-      answer->succeed(result);
+    return when_writable(job->models_dir, answer, [this, answer, job = *job] {
+      jobs_.plan(job, [answer, job](const Result<engine::PullPlan>& plan) {
+        if (!plan) return answer->error(plan.error());
+        proto::StartResult result;
+        result.plan = wire(*plan, job);
+        answer->succeed(result);
+      });
     });
   }
-  std::optional<std::uint64_t> waiting;
-  if (!params.options.detached) {
-    waiting = session.id();
-    if (sessions_.insert(session.id()).second) {
-      session.on_close([this, id = session.id()] {
-        sessions_.erase(id);
-        jobs_.detach(id);
-      });
-    }
-  }
-  jobs_.start_pull(std::move(*job), waiting, [answer](const Result<Jobs::Accepted>& accepted) {
-    if (!accepted) return answer->error(accepted.error());
-    proto::StartResult result;
-    result.job = accepted->id;
-    result.joined = accepted->joined;
-    answer->succeed(result);
+  const bool waits = !params.options.detached;
+  if (waits) note_waiting(session);
+  when_writable(job->models_dir, answer, [this, answer, job = *job, waits, id = session.id()] {
+    const bool still_there = sessions_.contains(id);
+    jobs_.start_pull(job, waits && still_there ? std::optional(id) : std::nullopt,
+                     [answer](const Result<Jobs::Accepted>& accepted) {
+                       if (!accepted) return answer->error(accepted.error());
+                       proto::StartResult result;
+                       result.job = accepted->id;
+                       result.joined = accepted->joined;
+                       answer->succeed(result);
+                     });
+  });
+}
+
+void Service::note_waiting(Session& session) {
+  if (!sessions_.insert(session.id()).second) return;
+  session.on_close([this, id = session.id()] {
+    sessions_.erase(id);
+    jobs_.detach(id);
+  });
+}
+
+void Service::when_writable(const std::string& models_dir, std::shared_ptr<Reply> reply, std::function<void()> then) {
+  if (models_dir == config_.models_dir) return then();
+  config_.storage([this, models_dir, reply = std::move(reply), then = std::move(then)]() mutable {
+    Status opened;
+    if (const auto store = stores_.writable(models_dir); !store) opened = fail(store.error());
+    // All that holds the reply goes back to the control thread, where alone it may be given or dropped.
+    config_.post([opened = std::move(opened), reply = std::move(reply), then = std::move(then)] {
+      if (!opened) return reply->error(opened.error());
+      then();
+    });
   });
 }
 
@@ -274,22 +293,24 @@ Jobs::Answer<void> Service::answer_queue(Reply reply) {
 }
 
 void Service::queue_add(const proto::QueueAddParams& params, Reply reply) {
-  std::vector<queue::NewJob> jobs;
+  std::vector<queue::NewJob> jobs;  // never empty: the params say at least one
   for (const std::string& model : params.models) {
     auto job = new_job(model, params.options, params.models_dir);
     if (!job) return reply.error(job.error());
     jobs.push_back(std::move(*job));
   }
-  jobs_.add(jobs, params.front,
-            [this, answer = shared(std::move(reply))](const Result<queue::Queue::AddResult>& result) {
-              if (!result) return answer->error(result.error());
-              proto::QueueAddResult wired;
-              // Added together, they stand together.
-              std::size_t position = result->added.empty() ? 0 : jobs_.queue().position_of(result->added[0]->id);
-              for (const auto& job : result->added) wired.added.push_back({position++, job->id, job->model.display()});
-              for (const auto& skip : result->skipped) wired.skipped.push_back({skip.model.display(), skip.why});
-              answer->succeed(wired);
-            });
+  const auto answer = shared(std::move(reply));
+  when_writable(jobs.front().models_dir, answer, [this, answer, jobs, front = params.front] {
+    jobs_.add(jobs, front, [this, answer](const Result<queue::Queue::AddResult>& result) {
+      if (!result) return answer->error(result.error());
+      proto::QueueAddResult wired;
+      // Added together, they stand together.
+      std::size_t position = result->added.empty() ? 0 : jobs_.queue().position_of(result->added[0]->id);
+      for (const auto& job : result->added) wired.added.push_back({position++, job->id, job->model.display()});
+      for (const auto& skip : result->skipped) wired.skipped.push_back({skip.model.display(), skip.why});
+      answer->succeed(wired);
+    });
+  });
 }
 
 void Service::limits_set(const proto::LimitsSetParams& params, Reply reply) {

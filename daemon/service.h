@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <set>
 #include <string>
 
@@ -37,6 +38,8 @@ class Service {
   void info(Reply reply) const;
   void shutdown(const proto::ShutdownParams& params, Reply reply);
   void pull_start(proto::StartParams params, Session& session, Reply reply);
+  // Notes that the session waits for what it asks for, until it closes.
+  void note_waiting(Session& session);
   void job_cancel(const proto::JobCancelParams& params, Session& session, Reply reply);
   void queue_add(const proto::QueueAddParams& params, Reply reply);
   void store_list(const proto::StoreListParams& params, Reply reply);
@@ -53,6 +56,9 @@ class Service {
                                 const std::optional<std::string>& models_dir) const;
   Result<std::string> entry_id(const std::optional<std::uint64_t>& position,
                                const std::optional<std::string>& id) const;
+  // Goes on with `then` once the models dir is ours to write into; answers the error itself, `locked` among them, so
+  // that the client can go to the daemon that has the folder.
+  void when_writable(const std::string& models_dir, std::shared_ptr<Reply> reply, std::function<void()> then);
   // Answers with the queue once the operation is durable.
   Jobs::Answer<void> answer_queue(Reply reply);
   Jobs::Answer<queue::JobState> answer_state(const std::string& id, Reply reply);
@@ -64,7 +70,7 @@ class Service {
   Stores& stores_;
   rpc::EventHub& hub_;
   ServiceConfig config_;
-  std::set<std::uint64_t> sessions_;  // that wait for a pull, until they close
+  std::set<std::uint64_t> sessions_;  // open ones that have waited for a pull
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 };
 
