@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 constexpr int kMostRestarts = 5;  // in a row, without one event between
+constexpr int kMostHops = 3;      // from daemon to daemon, after a models dir
 constexpr auto kStopLimit = 15s;  // a graceful stop takes two seconds; then we leave
 constexpr auto kTick = 100ms;
 
@@ -133,7 +134,11 @@ class Follower {
         finish(End::kCompleted, proto::kExitSuccess);
         return;
       case proto::JobState::kFailed:
-        fail_with(transfer.error.value_or(Error{ErrorCode::kInternal, "the transfer failed", {}, 0}));
+        if (transfer.error && pursuit_.start && ++hops_ <= kMostHops && link_.go_where(*transfer.error)) {
+          restart();  // another daemon has the models dir
+        } else {
+          fail_with(transfer.error.value_or(Error{ErrorCode::kInternal, "the transfer failed", {}, 0}));
+        }
         return;
       case proto::JobState::kCancelled:
         if (stop_asked_) {
@@ -153,6 +158,11 @@ class Follower {
       default:
         return;
     }
+  }
+
+  void restart() {
+    epoch_.clear();
+    if (auto status = attach(); !status) fail_with(status.error());
   }
 
   void interrupted(const std::string& more) {
@@ -275,7 +285,7 @@ class Follower {
   View view_;
   std::string job_, epoch_;
   std::uint64_t seq_ = 0;
-  int restarts_ = 0;
+  int restarts_ = 0, hops_ = 0;
   bool attached_ = false, reached_ = false, stop_asked_ = false;
   Clock::time_point stop_deadline_{}, ticked_{};
   std::optional<Outcome> outcome_;
