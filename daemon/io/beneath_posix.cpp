@@ -189,6 +189,7 @@ Status Beneath::make(int folder, const std::string& name, const std::string& so_
 Result<Descriptor> Beneath::walk(const std::string& path, bool create) const {
   const auto parts = components(path);
   if (!parts) return fail(parts.error());
+  if (Descriptor at_once = system_calls::open_folder_beneath(root_.get(), path); at_once.valid()) return at_once;
   Descriptor current = open_folder(root_.get(), ".", 0);
   if (!current.valid()) return fail(os_error("open", models_dir_, errno));
   std::string so_far;

@@ -23,6 +23,9 @@ void start_write_back(int fd, std::uint64_t offset, std::uint64_t length);
 int open_by_us_alone(int fd, bool& alone);
 // Makes the empty file `to` share the blocks of `from`.
 int share_blocks(int from, int to);
+// Opens a folder below `folder` in one call, if there is no symlink on the way and the kernel can say so. Any failure
+// means no more than that it has to be done step by step.
+Descriptor open_folder_beneath(int folder, const std::string& path);
 // Opens the link itself (or whatever lies there) without following it, for nothing but looking at it.
 Descriptor open_entry(int folder, const std::string& name);
 // What the link opened by open_entry says; errno on failure.

@@ -61,14 +61,14 @@ void add_text(ShownModel& model, std::string_view kind, std::string text) {
 
 Result<Listing> Library::list() {
   Listing listing;
-  auto installed = manifests_.scan(&listing.unreadable);
+  auto installed = manifests_.names(&listing.unreadable);
   if (!installed) return fail(installed.error());
   auto blobs = blob_names(fs_);
   if (!blobs) return fail(blobs.error());
 
-  for (InstalledManifest& found : *installed) {
-    ListedModel model{found.name, std::nullopt, 0, found.mtime_ns, {}};
-    auto read = manifests_.read(found.name);
+  for (ModelName& name : *installed) {
+    ListedModel model{std::move(name), std::nullopt, 0, 0, {}};
+    auto read = manifests_.read(model.name, model.mtime_ns);
     if (read) {
       model.digest = read->digest();
       model.size_bytes = read->stated_bytes();
@@ -81,6 +81,8 @@ Result<Listing> Library::list() {
       continue;  // removed between the scan and now
     } else {
       model.broken = read.error().message;
+      // What could not be opened has a time all the same.
+      if (auto stat = fs_.stat(manifest_path(model.name))) model.mtime_ns = stat->mtime_ns;
     }
     listing.models.push_back(std::move(model));
   }
@@ -95,28 +97,27 @@ Result<ShownModel> Library::show(const ModelName& wanted) {
   auto spelled = manifests_.existing_spelling(wanted);
   if (!spelled) return fail(spelled.error());
   const ModelName& name = *spelled;
-  auto stat = fs_.stat(manifest_path(name));
-  if (!stat && stat.error().code == ErrorCode::kNotFound) {
+  std::int64_t mtime_ns = 0;
+  auto read = manifests_.read(name, mtime_ns);
+  if (!read && read.error().code == ErrorCode::kNotFound) {
     return fail(ErrorCode::kNotFound, "the model " + wanted.display() + " is not in " + fs_.native_path("."),
                 "`pullama list` shows what is there");
   }
-  if (!stat) return fail(stat.error());
-  auto read = manifests_.read(name);
   if (!read) return fail(read.error());
 
   ShownModel model(name, read->digest());
   model.size_bytes = read->stated_bytes();
-  model.mtime_ns = stat->mtime_ns;
+  model.mtime_ns = mtime_ns;
   std::unordered_map<Digest, std::vector<std::string>> users;
   for (const manifest::Blob& blob : read->blobs()) users.emplace(blob.digest, std::vector<std::string>());
-  auto installed = manifests_.scan(&unreadable);
+  auto installed = manifests_.names(&unreadable);
   if (!installed) return fail(installed.error());
-  for (const InstalledManifest& other : *installed) {
-    if (other.name == name) continue;
-    auto theirs = manifests_.read(other.name);
+  for (const ModelName& other : *installed) {
+    if (other == name) continue;
+    auto theirs = manifests_.read(other);
     if (!theirs) continue;
     for (const manifest::Blob& blob : theirs->blobs()) {
-      if (auto user = users.find(blob.digest); user != users.end()) user->second.push_back(other.name.display());
+      if (auto user = users.find(blob.digest); user != users.end()) user->second.push_back(other.display());
     }
   }
   for (auto& [digest, names] : users) std::sort(names.begin(), names.end());

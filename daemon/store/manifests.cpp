@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
+#include <span>
 #include <tuple>
 
 #include "daemon/io/atomic_write.h"
@@ -32,13 +34,24 @@ Result<std::vector<io::DirectoryEntry>> list_level(io::FileSystem& fs, const std
   return entries;
 }
 
+// Calls `visit` with the name and path of each manifest.
 class Scan {
  public:
-  Scan(io::FileSystem& fs, std::vector<Error>* unreadable) : fs_(fs), unreadable_(unreadable) {}
+  using Visit = std::function<Status(ModelName, const std::string& path)>;
 
+  Scan(io::FileSystem& fs, std::vector<Error>* unreadable, Visit visit)
+      : fs_(fs), unreadable_(unreadable), visit_(std::move(visit)) {}
+
+  Status run() { return descend(kManifestsDir, 0); }
+
+ private:
   Status descend(const std::string& path, std::size_t depth) {
     auto entries = list_level(fs_, path);
-    if (!entries) return put_aside(entries.error());
+    if (!entries) {
+      if (unreadable_ == nullptr) return fail(entries.error());
+      unreadable_->push_back(entries.error());
+      return {};
+    }
     for (const io::DirectoryEntry& entry : *entries) {
       parts_[depth] = entry.name;
       const std::string below = path + "/" + entry.name;
@@ -46,35 +59,18 @@ class Scan {
         if (entry.kind != Kind::kDirectory) continue;
         if (auto done = descend(below, depth + 1); !done) return done;
       } else if (entry.kind == Kind::kFile || entry.kind == Kind::kSymlink) {
-        if (auto done = add(below); !done) return done;
+        auto name = ModelName::from_parts(parts_[0], parts_[1], parts_[2], parts_[3]);
+        if (!name) continue;
+        if (auto done = visit_(std::move(*name), below); !done) return done;
       }
     }
     return {};
   }
 
-  std::vector<InstalledManifest> take() { return std::move(found_); }
-
- private:
-  Status add(const std::string& path) {
-    auto name = ModelName::from_parts(parts_[0], parts_[1], parts_[2], parts_[3]);
-    if (!name) return {};
-    auto stat = fs_.stat(path);
-    if (!stat && stat.error().code == ErrorCode::kNotFound) return {};
-    if (!stat) return put_aside(stat.error());
-    found_.push_back({std::move(*name), path, stat->mtime_ns});
-    return {};
-  }
-
-  Status put_aside(const Error& error) {
-    if (unreadable_ == nullptr) return fail(error);
-    unreadable_->push_back(error);
-    return {};
-  }
-
   io::FileSystem& fs_;
   std::vector<Error>* unreadable_;
+  Visit visit_;
   Parts parts_;
-  std::vector<InstalledManifest> found_;
 };
 
 // What a crash left. Only we make these, under the lock that the caller holds.
@@ -122,13 +118,13 @@ Result<Manifests::Lock> Manifests::lock(std::chrono::milliseconds limit, std::st
 
 Result<ModelName> Manifests::existing_spelling(const ModelName& name) {
   std::vector<Error> unreadable;  // what cannot be read cannot be met either
-  auto installed = scan(&unreadable);
+  auto installed = names(&unreadable);
   if (!installed) return fail(installed.error());
   const Parts wanted = parts_of(name);
   Parts best = wanted;
   std::tuple<std::size_t, std::size_t> best_rank{0, 0};
-  for (const InstalledManifest& manifest : *installed) {
-    Parts parts = parts_of(manifest.name);
+  for (const ModelName& there : *installed) {
+    Parts parts = parts_of(there);
     std::size_t same = 0, exact = 0;
     while (same < parts.size() && equal_ignoring_case(parts[same], wanted[same])) {
       if (parts[same] == wanted[same]) ++exact;
@@ -147,20 +143,54 @@ Result<ModelName> Manifests::existing_spelling(const ModelName& name) {
 }
 
 Result<std::vector<InstalledManifest>> Manifests::scan(std::vector<Error>* unreadable) {
-  Scan scan(fs_, unreadable);
-  if (auto done = scan.descend(kManifestsDir, 0); !done) return fail(done.error());
-  return scan.take();
+  std::vector<InstalledManifest> found;
+  const auto add = [&](ModelName name, const std::string& path) -> Status {
+    auto stat = fs_.stat(path);
+    if (stat) {
+      found.push_back({std::move(name), path, stat->mtime_ns});
+    } else if (stat.error().code != ErrorCode::kNotFound) {
+      if (unreadable == nullptr) return fail(stat.error());
+      unreadable->push_back(stat.error());
+    }
+    return {};
+  };
+  if (auto done = Scan(fs_, unreadable, add).run(); !done) return fail(done.error());
+  return found;
+}
+
+Result<std::vector<ModelName>> Manifests::names(std::vector<Error>* unreadable) {
+  std::vector<ModelName> found;
+  const auto add = [&](ModelName name, const std::string&) -> Status {
+    found.push_back(std::move(name));
+    return {};
+  };
+  if (auto done = Scan(fs_, unreadable, add).run(); !done) return fail(done.error());
+  return found;
 }
 
 Result<manifest::Manifest> Manifests::read(const ModelName& name) {
+  std::int64_t mtime_ns = 0;
+  return read(name, mtime_ns);
+}
+
+Result<manifest::Manifest> Manifests::read(const ModelName& name, std::int64_t& mtime_ns) {
   const std::string path = manifest_path(name);
-  auto raw = fs_.read_file(path, manifest::kMaxManifestBytes);
-  if (!raw) return fail(raw.error());
-  auto parsed = manifest::Manifest::parse(std::move(*raw));
-  if (!parsed) {
-    return fail(ErrorCode::kCorrupt, "read " + fs_.native_path(path) + ": " + parsed.error().message,
+  const auto corrupt = [&](const std::string& why) {
+    return fail(ErrorCode::kCorrupt, "read " + fs_.native_path(path) + ": " + why,
                 "pull the model again, or remove it with `pullama rm`");
-  }
+  };
+  auto file = fs_.open(path, io::OpenMode::kRead);
+  if (!file) return fail(file.error());
+  auto stat = (*file)->stat();
+  if (!stat) return fail(stat.error());
+  mtime_ns = stat->mtime_ns;
+  if (stat->size_bytes > manifest::kMaxManifestBytes) return corrupt("is longer than a manifest may be (16 MiB)");
+  std::string raw(stat->size_bytes, '\0');
+  auto got = (*file)->read_at(0, std::as_writable_bytes(std::span(raw)));
+  if (!got) return fail(got.error());
+  raw.resize(*got);
+  auto parsed = manifest::Manifest::parse(std::move(raw));
+  if (!parsed) return corrupt(parsed.error().message);
   return parsed;
 }
 

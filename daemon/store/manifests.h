@@ -3,6 +3,7 @@
 // (manifests/<host>/<ns>/<model>/<tag>, names compared without regard to case). Blocking; any thread but control.
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -45,8 +46,12 @@ class Manifests {
   // place is not (reading it fails). A folder that cannot be read fails the scan, since what it hides may use any blob;
   // with `unreadable` it is put there instead.
   Result<std::vector<InstalledManifest>> scan(std::vector<Error>* unreadable = nullptr);
+  // The same without the times, which cost a look at each.
+  Result<std::vector<ModelName>> names(std::vector<Error>* unreadable = nullptr);
   // kNotFound where there is none; kCorrupt where it does not parse.
   Result<manifest::Manifest> read(const ModelName& name);
+  // And the time of what was read.
+  Result<manifest::Manifest> read(const ModelName& name, std::int64_t& mtime_ns);
   // Byte for byte, atomically (temporary directly below manifests/), mode 0644, new folders synced. Precondition: Lock
   // held.
   Status write(const ModelName& name, const std::string& raw);
