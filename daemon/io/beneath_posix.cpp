@@ -65,7 +65,11 @@ Result<Descriptor> open_noting_links(int at, std::string path, const std::string
     struct ::stat found {};
     if (!entry.valid() || ::fstat(entry.get(), &found) != 0) {
       Error error = os_error("open", native, errno);
-      if (links > 0) error.hint = "it is a symbolic link to " + path + ": is that disk mounted?";
+      if (links > 0) {
+        // Not "missing": whoever looks for what is not there yet must not take this for an empty folder.
+        error.code = ErrorCode::kInternal;
+        error.hint = "it is a symbolic link to " + path + ": is that disk mounted?";
+      }
       return fail(std::move(error));
     }
     if (!S_ISLNK(found.st_mode)) {

@@ -101,7 +101,8 @@ TEST_CASE_FIXTURE(Fixture, "a disk that is not mounted is said, and no folder is
   auto fs = open();
   const auto made = fs->make_directories("blobs");
   REQUIRE_FALSE(made);
-  CHECK(made.error().code == ErrorCode::kNotFound);
+  CHECK(made.error().code == ErrorCode::kInternal);
+  CHECK(fs->list("blobs").error().code == ErrorCode::kInternal);
   CHECK(made.error().message.find(models + "/blobs") != std::string::npos);
   CHECK(made.error().hint.find("/nonexistent/disk") != std::string::npos);
   plant("loop-b", "loop-a");
