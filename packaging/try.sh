@@ -38,8 +38,7 @@ say 'building (the first time takes some minutes; build/logs/try-build.log has t
   tail -n 30 build/logs/try-build.log >&2
   fail 'the build failed; build/logs/try-build.log has all of it'
 }
-pullama=$PWD/build/release/client/pullama pullamad=$PWD/build/release/daemon/pullamad
-export PATH="${pullamad%/*}:$PATH"
+pullama=$PWD/build/release/bin/pullama pullamad=$PWD/build/release/bin/pullamad
 
 if [ -n "$model" ]; then
   # A daemon that runs already is somebody's; one that our pull starts goes when we do.

@@ -190,11 +190,11 @@ def check_headers(build):
 
 def check_links(build):
     """The client links no SQLite, no libcurl, no libsodium."""
-    client = os.path.join(build, "client", "pullama")
+    client = os.path.join(build, "bin", "pullama")
     if not os.path.exists(client):
         return [f"{client} is not built"]
     needed = subprocess.run(["readelf", "-d", client], capture_output=True, text=True, check=True).stdout
-    return [f"client/pullama links {m}" for m in re.findall(r"NEEDED.*\[(lib(?:sqlite3|curl|sodium)[^\]]*)\]", needed)]
+    return [f"pullama links {m}" for m in re.findall(r"NEEDED.*\[(lib(?:sqlite3|curl|sodium)[^\]]*)\]", needed)]
 
 
 def main():
