@@ -24,7 +24,6 @@ namespace {
 
 constexpr std::size_t kAcceptsPerTurn = 64;  // so that a flood of connects does not starve those who are connected
 constexpr std::chrono::milliseconds kAcceptBackoff{100};
-constexpr std::chrono::milliseconds kFlushOnStop{200};
 constexpr rlim_t kOtherFiles = 512;  // of the engine, the store and the registry client
 
 // Best effort: where the hard limit is lower, accept() meets EMFILE and backs off.
@@ -153,7 +152,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
     close_listener();
     for (const auto& session : all_sessions()) session->finish();
     if (sessions.empty()) return finish_stop();
-    timer.expires_after(kFlushOnStop);
+    timer.expires_after(config.flush_on_stop);
     timer.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
       if (!error) self->close_all();
     });

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -27,6 +28,7 @@ struct ServerConfig {
   std::optional<gid_t> group;    // system service: socket 0660 and this group's, its members are let in
   AccessPolicy access = AccessPolicy::own_user_and_root();  // `group` is added to it
   std::size_t max_connections = 1024;
+  std::chrono::milliseconds flush_on_stop{200};  // for what is queued when stop() is called
 };
 
 class Server {
@@ -42,8 +44,8 @@ class Server {
   const std::string& socket_path() const;  // an adopted socket's is what the kernel says; "" if it has none
   std::size_t connections() const;
 
-  // No new connections or requests; the socket's name goes at once; what is queued is written for at most 200 ms, then
-  // every connection is closed and `done` runs, in a later turn. Never blocks.
+  // No new connections or requests; the socket's name goes at once; what is queued is written for at most
+  // flush_on_stop, then every connection is closed and `done` runs, in a later turn. Never blocks.
   void stop(std::function<void()> done = {});
 
  private:

@@ -236,7 +236,9 @@ TEST_CASE("out of descriptors the daemon waits, and serves who came meanwhile on
 
 TEST_CASE("a stop writes what is queued, removes the socket and closes everybody") {
   SocketWorld world;
-  world.start();
+  ServerConfig config;
+  config.flush_on_stop = std::chrono::minutes(1);  // the reader needs less, even on a busy machine
+  world.start(config);
   Client idle = world.connect(), client = world.connect();
   client.send(request(1, "large", R"({"bytes":3000000})"));
   world.until([&] {
@@ -276,7 +278,9 @@ TEST_CASE("a reply given in the turn of the stop still arrives") {
     reply.answer("{}");
     world.server->stop([&] { stopped = true; });
   });
-  world.start();
+  ServerConfig config;
+  config.flush_on_stop = std::chrono::minutes(1);
+  world.start(config);
   Client client = world.connect();
   client.send(request(1, "shutdown") + request(2, "note"));
   CHECK(world.next(client)["id"] == 1);
