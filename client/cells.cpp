@@ -76,6 +76,15 @@ std::string_view cut_cells(std::string_view text, std::size_t cells) {
   return text.substr(0, at);
 }
 
+std::string_view cut_cells_in_front(std::string_view text, std::size_t cells) {
+  for (std::size_t width = cell_width(text); width > cells;) {
+    const Cell cell = cell_at(text, 0);
+    width -= cell.cells;
+    text.remove_prefix(cell.bytes);
+  }
+  return text;
+}
+
 std::vector<std::string> wrap_cells(std::string_view text, std::size_t cells) {
   cells = std::max<std::size_t>(cells, 1);
   std::vector<std::string> lines(1);

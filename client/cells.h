@@ -21,6 +21,9 @@ std::size_t cell_width(std::string_view text);
 // The longest beginning that fits.
 std::string_view cut_cells(std::string_view text, std::size_t cells);
 
+// The longest end that fits.
+std::string_view cut_cells_in_front(std::string_view text, std::size_t cells);
+
 // Words of the text in lines of at most `cells`; a longer word is broken. Never empty, `cells` of 0 counts as 1.
 std::vector<std::string> wrap_cells(std::string_view text, std::size_t cells);
 

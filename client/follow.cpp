@@ -26,7 +26,7 @@ class Follower {
       : context_(context), link_(context.link), signals_(signals), renderer_(renderer), pursuit_(pursuit) {}
 
   Outcome run() {
-    renderer_.started(pursuit_.subject);
+    if (!pursuit_.start) begin();
     if (auto status = attach(); !status) {
       if (reached_) {
         recover(status.error());
@@ -42,8 +42,18 @@ class Follower {
 
  private:
   void finish(End end, int exit_code, Error error = {}) { outcome_ = Outcome{end, exit_code, std::move(error)}; }
+  // The headline, once there is a job that it can stand over.
+  void begin() {
+    if (!begun_) renderer_.started(pursuit_.subject);
+    begun_ = true;
+  }
+
   void fail_with(Error error) {
-    renderer_.failed(error);
+    if (begun_) {
+      renderer_.failed(error);
+    } else {
+      renderer_.refused(pursuit_.subject, error);
+    }
     const int exit_code = proto::exit_code(error.code);
     finish(End::kFailed, exit_code, std::move(error));
   }
@@ -91,6 +101,7 @@ class Follower {
     const auto started = pursuit_.start();
     if (!started) return fail(started.error());
     if (!started->job) return fail(ErrorCode::kInternal, "the daemon named no job", "see pullama daemon status");
+    begin();
     if (!job_.empty()) view_.rename(job_, *started->job);
     job_ = *started->job;
     // A job of our own began after `info`: its first events are replayed. One that we joined is told by its snapshot.
@@ -166,6 +177,7 @@ class Follower {
   }
 
   void interrupted(const std::string& more) {
+    begin();
     std::string text = "interrupted";
     if (!pursuit_.resume_command.empty()) text += " — resume with: " + pursuit_.resume_command;
     renderer_.interrupted(text + more);
@@ -286,7 +298,7 @@ class Follower {
   std::string job_, epoch_;
   std::uint64_t seq_ = 0;
   int restarts_ = 0, hops_ = 0;
-  bool attached_ = false, reached_ = false, stop_asked_ = false;
+  bool begun_ = false, attached_ = false, reached_ = false, stop_asked_ = false;
   Clock::time_point stop_deadline_{}, ticked_{};
   std::optional<Outcome> outcome_;
 };

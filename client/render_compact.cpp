@@ -47,6 +47,7 @@ class CompactRenderer final : public Renderer {
     streams_.out.clear();
     streams_.err.print({{error_line(error), Tone::kText}});
   }
+  void refused(const Subject&, const Error& error) override { failed(error); }
   void interrupted(const std::string& text) override { detached(text); }
   void detached(const std::string& text) override {
     streams_.out.clear();

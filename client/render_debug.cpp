@@ -34,6 +34,7 @@ class DebugRenderer final : public Renderer {
   void notice(const std::string& text) override { say("client.notice " + text); }
   void completed(const Transfer& transfer) override { say(fmt::format("client.completed job={}", transfer.job)); }
   void failed(const Error& error) override { streams_.err.print({{error_line(error), Tone::kText}}); }
+  void refused(const Subject&, const Error& error) override { failed(error); }
   void interrupted(const std::string& text) override { say(text); }
   void detached(const std::string& text) override { say(text); }
 

@@ -165,6 +165,8 @@ class TableRenderer final : public Renderer {
     err.print(box_bottom(Border::kHeavy, wide));
   }
 
+  void refused(const Subject&, const Error& error) override { streams_.err.print({{error_line(error), Tone::kText}}); }
+
   void interrupted(const std::string& text) override { last_words(text); }
   void detached(const std::string& text) override { last_words(text); }
 

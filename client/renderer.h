@@ -40,6 +40,11 @@ class Renderer {
   // One of these is the last call for a subject.
   virtual void completed(const Transfer& transfer) = 0;
   virtual void failed(const Error& error) = 0;
+  // The end before it began: the daemon, or the way to it, did not take the request.
+  virtual void refused(const Subject& subject, const Error& error) {
+    started(subject);
+    failed(error);
+  }
   virtual void interrupted(const std::string& text) = 0;
   // No end: the client goes, the transfer stays.
   virtual void detached(const std::string& text) = 0;

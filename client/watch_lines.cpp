@@ -38,7 +38,11 @@ Line total_line(const std::vector<const Transfer*>& running, std::size_t width) 
 }  // namespace
 
 Line watch_line(const Transfer& transfer, std::size_t width, std::size_t bar, bool ascii, std::size_t name_cells) {
-  const std::string name = name_of_transfer(transfer);
+  std::string name = name_of_transfer(transfer);
+  // What tells names apart is at their end.
+  if (name_cells > 1 && cell_width(name) > name_cells) {
+    name = "…" + std::string(cut_cells_in_front(name, name_cells - 1));
+  }
   const Line title{{name, Tone::kText}};
   Line line = name_cells > 0 ? fill(title, name_cells) : title;
   line.push_back({" ", Tone::kText});

@@ -34,6 +34,7 @@ class Findings final : public Renderer {
   void notice(const std::string& text) override { shown_->notice(text); }
   void completed(const Transfer& transfer) override { shown_->completed(transfer); }
   void failed(const Error& error) override { shown_->failed(error); }
+  void refused(const Subject& subject, const Error& error) override { shown_->refused(subject, error); }
   void interrupted(const std::string& text) override { shown_->interrupted(text); }
   void detached(const std::string& text) override { shown_->detached(text); }
 

@@ -60,9 +60,8 @@ class QueueShow {
     std::optional<Error> error;
   };
 
+  // Subscribed before the queue is started: a model that fails at once is not missed.
   Status attach() {
-    auto queue = link_.call<proto::QueueView>(proto::method::kQueueStart, proto::NoParams{});
-    if (!queue) return fail(queue.error());
     proto::SubscribeParams params;
     params.trace = context_.options.has(Flag::kVerbose);
     const auto subscribed = link_.call<proto::SubscribeResult>(proto::method::kEventsSubscribe, params);
@@ -73,6 +72,9 @@ class QueueShow {
     for (const proto::QueueEntry& entry : subscribed->snapshot->queue.entries) {
       if (entry.state == JobState::kActive) begin(entry.id);
     }
+    const auto queue = link_.call<proto::QueueView>(proto::method::kQueueStart, proto::NoParams{});
+    if (!queue) return fail(queue.error());
+    adopt(*queue);
     return {};
   }
 

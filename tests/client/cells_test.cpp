@@ -19,6 +19,9 @@ TEST_CASE("text is cut between characters and never wider than asked") {
   CHECK(cut_cells("模型", 3) == "模");
   CHECK(cut_cells("abc", 2) == "ab");
   CHECK(cut_cells("abc", 0) == "");
+  CHECK(cut_cells_in_front("host/model", 5) == "model");
+  CHECK(cut_cells_in_front("模型", 3) == "型");
+  CHECK(cut_cells_in_front("ab", 5) == "ab");
   for (std::size_t cells = 0; cells < 20; ++cells)
     CHECK(cell_width(cut_cells("a模b型·✓ e\u0301x🦙y", cells)) <= cells);
 }

@@ -259,6 +259,60 @@ class WayTest(harness.TestCase):
         self.assertIn("+ pulled", run.stdout)
         self.assert_stored(self.registry.host, self.model)
 
+    # The queue.
+
+    def test_the_queue_in_the_words_that_people_know(self):
+        self.registry.script(rate={"total": 64 * MIB})
+        missing = f"{self.registry.host}/library/none:latest"
+        run = self.box.pullama("queue", "add", "--insecure", missing, self.name, "mistral:7b")
+        self.assertEqual((run.returncode, run.stdout), (0, "added 3 model(s) to queue\n"))
+        run = self.box.pullama("queue", "add", "mistral:7b")
+        self.assertRegex(run.stdout, r"^added 0 model\(s\) to queue\nskipped mistral:7b - .+\n$")
+        run = self.box.pullama("queue", "list")
+        self.assertEqual(run.stdout, f"  . 1 {missing} queued\n  . 2 {self.name} queued\n  . 3 mistral:7b queued\n")
+        self.assertEqual(self.box.pullama("queue", "move", "2", "1").returncode, 0)
+        self.assertEqual(self.box.pullama("queue", "rm", "3").stdout, "removed mistral:7b from queue\n")
+        self.assert_error(self.box.pullama("queue", "rm", "3"), 1, "no entry 3")
+        run = self.box.pullama("queue", "start")
+        self.assert_exit(run, 1)
+        lines = run.stdout.splitlines()
+        self.assertEqual([line for line in lines if line.startswith("> queue")][:3],
+                         [f"> queue [1/2] pulling {self.name}", f"> queue [1/2] + completed {self.name}",
+                          f"> queue [2/2] pulling {missing}"])
+        self.assertTrue(lines[-1].startswith(f"> queue [2/2] x failed {missing}: "), lines[-1])
+        self.assertIn(f"1 of 2 model(s) failed: {missing}", run.stderr)
+        self.assert_stored(self.registry.host, self.model)
+        self.assertRegex(self.box.pullama("queue", "list").stdout, rf"  x 2 {missing} failed - .+\n")
+        self.assertEqual(self.box.pullama("queue", "start", "--quiet").stdout, "queue is empty\n")
+        self.assertIn("queued again", self.box.pullama("queue", "retry").stdout)
+
+    def test_ctrl_c_on_queue_start_lets_the_model_finish_and_leaves_the_rest_paused(self):
+        self.assert_exit(self.box.pullama("queue", "add", "--insecure", self.name, "mistral:7b"), 0)
+        client = self.box.start_pullama("queue", "start")
+        harness.wait_until(lambda: self.done_bytes() > MIB, "some of it is there")
+        client.send_signal(signal.SIGINT)
+        run = self.end(client)
+        self.assert_exit(run, 0)
+        self.assertIn(f"+ completed {self.name}", run.stdout)
+        self.assertIn("queue stopped - go on with: pullama queue start", run.stdout)
+        self.assert_stored(self.registry.host, self.model)
+        view = json.loads(self.box.pullama("queue", "list", "--output", "json").stdout)
+        self.assertTrue(view["paused"])
+        self.assertEqual([entry["state"] for entry in view["entries"]], ["completed", "queued"])
+
+    def test_ctrl_c_on_one_of_two_queue_starts_changes_nothing(self):
+        self.assert_exit(self.box.pullama("queue", "add", "--insecure", self.name), 0)
+        clients = [self.box.start_pullama("queue", "start") for _ in range(2)]
+        for client in clients:
+            while "manifest" not in client.stdout.readline():
+                pass
+        clients[0].send_signal(signal.SIGINT)
+        run = self.end(clients[0])
+        self.assert_exit(run, 0)
+        self.assertIn("goes on for another client", run.stdout)
+        self.assert_exit(self.end(clients[1]), 0)
+        self.assert_stored(self.registry.host, self.model)
+
     def test_output_that_cannot_be_written_is_an_error(self):
         self.assert_exit(self.box.pullama("list"), 0)
         with open("/dev/full", "w", encoding="utf-8") as full:
