@@ -125,9 +125,16 @@ void Service::add_queue_methods(rpc::Dispatcher& dispatcher) {
   });
   dispatcher.add<proto::NoParams>(method::kQueueClear,
                                   [this](auto, Session&, Reply reply) { jobs_.clear(answer_queue(std::move(reply))); });
-  dispatcher.add<proto::NoParams>(
-      method::kQueueStart, [this](auto, Session&, Reply reply) { jobs_.start_queue(answer_queue(std::move(reply))); });
-  dispatcher.add<proto::QueueStopParams>(method::kQueueStop, [this](auto params, Session&, Reply reply) {
+  dispatcher.add<proto::NoParams>(method::kQueueStart, [this](auto, Session& session, Reply reply) {
+    if (queue_starters_.insert(session.id()).second) {
+      session.on_close([this, id = session.id()] { queue_starters_.erase(id); });
+    }
+    jobs_.start_queue(answer_queue(std::move(reply)));
+  });
+  dispatcher.add<proto::QueueStopParams>(method::kQueueStop, [this](auto params, Session& session, Reply reply) {
+    // Who was interrupted does not take the queue from others that are attached to it.
+    queue_starters_.erase(session.id());
+    if (params.unless_attached && !queue_starters_.empty()) return reply.succeed(jobs_.view());
     jobs_.stop_queue(params.after_current, answer_queue(std::move(reply)));
   });
 }

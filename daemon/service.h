@@ -70,7 +70,8 @@ class Service {
   Stores& stores_;
   rpc::EventHub& hub_;
   ServiceConfig config_;
-  std::set<std::uint64_t> sessions_;  // open ones that have waited for a pull
+  std::set<std::uint64_t> sessions_;        // open ones that have waited for a pull
+  std::set<std::uint64_t> queue_starters_;  // open ones that sent queue.start
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 };
 
