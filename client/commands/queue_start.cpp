@@ -67,13 +67,13 @@ class QueueShow {
     const auto subscribed = link_.call<proto::SubscribeResult>(proto::method::kEventsSubscribe, params);
     if (!subscribed) return fail(subscribed.error());
     if (!subscribed->snapshot) return fail(ErrorCode::kInternal, "the daemon sent no snapshot");
+    const auto queue = link_.call<proto::QueueView>(proto::method::kQueueStart, proto::NoParams{});
+    if (!queue) return fail(queue.error());
     view_.reset(*subscribed->snapshot);
     adopt(subscribed->snapshot->queue);
     for (const proto::QueueEntry& entry : subscribed->snapshot->queue.entries) {
       if (entry.state == JobState::kActive) begin(entry.id);
     }
-    const auto queue = link_.call<proto::QueueView>(proto::method::kQueueStart, proto::NoParams{});
-    if (!queue) return fail(queue.error());
     adopt(*queue);
     return {};
   }
