@@ -52,7 +52,7 @@ struct PullRequest {
   std::uint64_t rate_bytes_per_second = 0;  // this job's; 0: none
   std::string ca_file{};
   std::string user_agent{};
-  bool force = false;                     // start although the disk looks too small
+  bool force = false;                       // start although the disk looks too small
   std::optional<Digest> manifest_before{};  // of an earlier run of the same job: a difference is reported
 };
 

@@ -14,7 +14,7 @@ void run_resume_check(TransferState& state, io::File& file, const BlobRef& blob,
     if (stop.stop_requested() || !verify_group(state, file, group, blob, sink)) return;
   }
   std::vector<std::byte> block(256 << 10);
-  for (const TransferState::Unchecked& chunk : state.unchecked()) {
+  for (const UncheckedChunk& chunk : state.unchecked()) {
     io::Xxh3 hash;
     bool readable = true;
     const std::uint64_t end = chunk.start + chunk.bytes;

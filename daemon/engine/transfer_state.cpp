@@ -67,7 +67,7 @@ std::optional<Claim> TransferState::claim(unsigned id, std::stop_token stop) {
   return std::nullopt;
 }
 
-TransferState::Writable TransferState::writable(unsigned id, std::uint64_t offset) {
+Writable TransferState::writable(unsigned id, std::uint64_t offset) {
   const std::lock_guard lock(mutex_);
   const Worker& worker = workers_.at(id);
   if (offset >= worker.claim.end || end_ != End::kRunning) return {offset, offset};
@@ -83,8 +83,7 @@ io::Xxh3 TransferState::take_running(std::uint64_t offset) {
   return plan_.take_running(offset);
 }
 
-TransferState::Committed TransferState::commit(unsigned id, std::uint64_t offset, std::uint64_t bytes,
-                                               const io::Xxh3& state) {
+Committed TransferState::commit(unsigned id, std::uint64_t offset, std::uint64_t bytes, const io::Xxh3& state) {
   const std::lock_guard lock(mutex_);
   Committed result;
   result.group = plan_.commit(offset, bytes, state);

@@ -15,6 +15,7 @@
 #include "common/result.h"
 #include "daemon/engine/chunk_plan.h"
 #include "daemon/engine/connection_count.h"
+#include "daemon/engine/transfer_parts.h"
 #include "daemon/engine/workers.h"
 #include "daemon/io/clock.h"
 #include "daemon/io/sha256.h"
@@ -37,18 +38,8 @@ class TransferState {
   void leave(unsigned id);
   // Waits for bytes to fetch; nullopt: the connection is not needed any more (or the transfer ended, or stop).
   std::optional<Claim> claim(unsigned id, std::stop_token stop);
-  // Where the connection may write at `offset`, up to where within its chunk and claim. `end == offset`: nothing there
-  // any more (the rest went to another connection, or it is complete already when `skip_to` > offset).
-  struct Writable {
-    std::uint64_t end = 0;
-    std::uint64_t skip_to = 0;
-  };
   Writable writable(unsigned id, std::uint64_t offset);
   io::Xxh3 take_running(std::uint64_t offset);
-  struct Committed {
-    bool chunk_complete = false;
-    std::optional<std::size_t> group;  // to be verified by the caller
-  };
   Committed commit(unsigned id, std::uint64_t offset, std::uint64_t bytes, const io::Xxh3& state);
   // The claim is given back; `at` and `state`: how far its last chunk came.
   void release(unsigned id, std::uint64_t at, std::optional<io::Xxh3> state);
@@ -64,18 +55,8 @@ class TransferState {
   ChunkPlan::Group group(std::size_t index) const;
   std::vector<std::size_t> groups_to_verify() const;
   void group_verified(std::size_t index);
-  // Returns the count of mismatches of this chunk; `dropped` when chunksums are given up for this blob.
-  struct Mismatch {
-    unsigned count = 0;
-    bool dropped = false;
-  };
-  Mismatch group_mismatch(std::size_t index);
+  GroupMismatch group_mismatch(std::size_t index);
 
-  // --- The hasher.
-  struct FrontWork {
-    std::uint64_t begin = 0, end = 0;
-    std::uint64_t generation = 0;  // changes when the front starts over
-  };
   // Waits for contiguous bytes past the front; nullopt on stop or end. Empty range: all of the blob is hashed.
   std::optional<FrontWork> wait_for_front(std::stop_token stop);
   // False when the front was started over meanwhile.
@@ -83,13 +64,8 @@ class TransferState {
                      const std::optional<io::Sha256::Midstate>& midstate);
   std::optional<io::Sha256::Midstate> midstate() const;
 
-  // --- The resume check.
-  struct Unchecked {
-    std::uint64_t start = 0, bytes = 0;
-    std::optional<io::Xxh128> xxh3;
-  };
   // In the order in which they are wanted: from the front on, then from 0.
-  std::vector<Unchecked> unchecked() const;
+  std::vector<UncheckedChunk> unchecked() const;
   void mark_checked(std::uint64_t start, const io::Xxh128& found);
   void mark_rotten(std::uint64_t start);
 
@@ -98,13 +74,6 @@ class TransferState {
   // stop or end.
   bool wait_for_writer(std::chrono::milliseconds every, std::vector<Claim>& write_back, bool& due,
                        std::stop_token stop);
-  // The checkpoint as of now, before the sync that makes it true; nullopt when nothing changed since the last saved
-  // one.
-  struct Snapshot {
-    std::string text;
-    std::uint64_t received = 0;
-    std::uint64_t change = 0;
-  };
   std::optional<Snapshot> snapshot(const Digest& digest, std::uint64_t inode, std::uint64_t length, unsigned restarts,
                                    bool even_if_unchanged);
   void saved(const Snapshot& snapshot);

@@ -35,9 +35,9 @@ void TransferState::group_verified(std::size_t index) {
   front_cv_.notify_all();
 }
 
-TransferState::Mismatch TransferState::group_mismatch(std::size_t index) {
+GroupMismatch TransferState::group_mismatch(std::size_t index) {
   const std::lock_guard lock(mutex_);
-  Mismatch result;
+  GroupMismatch result;
   result.count = plan_.groups().at(index).mismatches + 1;
   const bool others_are_right = std::any_of(plan_.groups().begin(), plan_.groups().end(),
                                             [](const ChunkPlan::Group& group) { return group.verified; });
@@ -55,7 +55,7 @@ TransferState::Mismatch TransferState::group_mismatch(std::size_t index) {
   return result;
 }
 
-std::optional<TransferState::FrontWork> TransferState::wait_for_front(std::stop_token stop) {
+std::optional<FrontWork> TransferState::wait_for_front(std::stop_token stop) {
   std::unique_lock lock(mutex_);
   std::uint64_t end = front_;
   const auto ready = [&] {
@@ -93,9 +93,9 @@ void TransferState::restart_front_locked() {
   ++change_;
 }
 
-std::vector<TransferState::Unchecked> TransferState::unchecked() const {
+std::vector<UncheckedChunk> TransferState::unchecked() const {
   const std::lock_guard lock(mutex_);
-  std::vector<Unchecked> past_front, before;
+  std::vector<UncheckedChunk> past_front, before;
   for (const ChunkPlan::Chunk& chunk : plan_.chunks()) {
     if (chunk.checked) continue;
     (chunk.end > front_ ? past_front : before).push_back({chunk.start, chunk.received, chunk.xxh3});
@@ -131,9 +131,8 @@ bool TransferState::wait_for_writer(std::chrono::milliseconds every, std::vector
   return !stop.stop_requested() && end_ == End::kRunning;
 }
 
-std::optional<TransferState::Snapshot> TransferState::snapshot(const Digest& digest, std::uint64_t inode,
-                                                               std::uint64_t length, unsigned restarts,
-                                                               bool even_if_unchanged) {
+std::optional<Snapshot> TransferState::snapshot(const Digest& digest, std::uint64_t inode, std::uint64_t length,
+                                                unsigned restarts, bool even_if_unchanged) {
   const std::lock_guard lock(mutex_);
   if (change_ == saved_change_ && !even_if_unchanged) return std::nullopt;
   unsynced_ = 0;
