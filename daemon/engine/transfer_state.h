@@ -57,6 +57,7 @@ class TransferState {
   void group_verified(std::size_t index);
   GroupMismatch group_mismatch(std::size_t index);
 
+  // --- The hasher.
   // Waits for contiguous bytes past the front; nullopt on stop or end. Empty range: all of the blob is hashed.
   std::optional<FrontWork> wait_for_front(std::stop_token stop);
   // False when the front was started over meanwhile.
@@ -64,6 +65,7 @@ class TransferState {
                      const std::optional<io::Sha256::Midstate>& midstate);
   std::optional<io::Sha256::Midstate> midstate() const;
 
+  // --- The resume check.
   // In the order in which they are wanted: from the front on, then from 0.
   std::vector<UncheckedChunk> unchecked() const;
   void mark_checked(std::uint64_t start, const io::Xxh128& found);
