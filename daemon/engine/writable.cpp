@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <mutex>
 #include <string>
 
 #include "daemon/store/models_dir.h"
@@ -19,12 +20,11 @@ Status explain(Error error, const io::FileSystem& fs, const std::string& folder)
 
 Status try_folder(io::FileSystem& fs, const std::string& folder) {
   if (auto made = fs.make_directories(folder); !made) return explain(made.error(), fs, folder);
-  // The random part keeps two jobs apart; at this depth Ollama takes nothing for a manifest.
-  const std::string name = store::manifest_temporary();
-  const std::string path = folder + "/" + name.substr(name.rfind('/') + 1);
-  const std::string renamed = path + ".2";
+  // One name, so that what a crash leaves is gone with the next try; at this depth Ollama takes nothing for a manifest.
+  const std::string path = folder + "/.pullm-try.tmp";
+  const std::string renamed = folder + "/.pullm-tried.tmp";
   {
-    auto file = fs.open(path, io::OpenMode::kCreateNew, 0600);
+    auto file = fs.open(path, io::OpenMode::kReadWriteCreate, 0600);
     if (!file) return explain(file.error(), fs, folder);
     if (auto synced = (*file)->sync_all(); !synced) return explain(synced.error(), fs, folder);
   }
@@ -39,6 +39,9 @@ Status try_folder(io::FileSystem& fs, const std::string& folder) {
 }  // namespace
 
 Status try_writing(io::FileSystem& fs) {
+  // Two jobs of this daemon, which has the models dir for itself, would rename each other's file.
+  static std::mutex one_at_a_time;
+  const std::lock_guard lock(one_at_a_time);
   for (const char* folder : {store::kManifestsDir, store::kBlobsDir, store::kStateDir}) {
     if (auto status = try_folder(fs, folder); !status) return status;
   }

@@ -3,6 +3,7 @@
 // engine::Pull needs.
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -50,11 +51,11 @@ class RecordingSink final : public engine::ProgressSink {
 inline std::string content(std::size_t bytes, unsigned seed) {
   std::string text(bytes, '\0');
   std::uint64_t state = seed * 0x9e3779b97f4a7c15ULL + 1;
-  for (char& c : text) {
+  for (std::size_t at = 0; at < bytes; at += sizeof state) {
     state ^= state << 13;
     state ^= state >> 7;
     state ^= state << 17;
-    c = static_cast<char>(state);
+    std::memcpy(text.data() + at, &state, std::min(sizeof state, bytes - at));
   }
   return text;
 }

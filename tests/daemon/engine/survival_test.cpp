@@ -154,3 +154,13 @@ TEST_CASE("blobs that are deleted between the last one and the manifest are not 
   CHECK(f.read(store::blob_path(model.digest)) == model.bytes);
   CHECK(f.registry.blob_bytes_served() <= model.bytes.size() + 2 + 2 + 16 * (320 << 10));
 }
+
+TEST_CASE("what a kill left of the try to write is gone after the next pull") {
+  PullFixture f;
+  const Model model(f);
+  for (const char* name : {"blobs/.pullm-try.tmp", "blobs/.pullm-tried.tmp", "manifests/.pullm-tried.tmp"})
+    write(f, name, "");
+  REQUIRE(f.pull());
+  CHECK(f.names("blobs").size() == 2);
+  CHECK(f.names("manifests").size() == 1);
+}
