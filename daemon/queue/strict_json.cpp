@@ -7,17 +7,31 @@ namespace {
 
 constexpr int kMaxDepth = 16;
 
+// Of a text that may be no JSON at all; too high is no harm. A callback of the parser would know better and costs more
+// than the parsing.
+bool nested_too_deep(std::string_view text) {
+  int depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+      continue;
+    }
+    if (c == '"') in_string = true;
+    if (c == '}' || c == ']') --depth;
+    if ((c == '{' || c == '[') && ++depth > kMaxDepth) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 // The parser itself does not recurse, writing a value does: depth is limited here.
 Result<json> parse_object(std::string_view text) {
-  bool too_deep = false;
-  const auto watch_depth = [&](int depth, json::parse_event_t, json&) {
-    if (depth > kMaxDepth) too_deep = true;
-    return !too_deep;
-  };
-  json value = json::parse(text, watch_depth, false);
-  if (too_deep) return corrupt("it is nested too deep");
+  if (nested_too_deep(text)) return corrupt("it is nested too deep");
+  json value = json::parse(text, nullptr, false);
   if (value.is_discarded()) return corrupt("it is no JSON");
   if (!value.is_object()) return corrupt("it is no JSON object");
   return value;
