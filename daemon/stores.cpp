@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "daemon/io/file_system_posix.h"
+#include "daemon/store/leftovers.h"
 
 namespace pullama {
 namespace {
@@ -52,6 +53,9 @@ Result<Store*> Stores::writable(const std::string& models_dir) {
   if (!held && held.error().code == ErrorCode::kLocked) return fail(held_by_another(models_dir, holder));
   if (!held) return fail(held.error());
   store->lock = std::move(*held);
+  if (const std::size_t swept = store::remove_leftovers(*store->fs); swept > 0) {
+    spdlog::info("{}: removed {} temporaries that a crash left", models_dir, swept);
+  }
   store->ledger = store::Ledger::open(*store->fs, [](const std::string& text) { spdlog::warn("{}", text); });
   return stores_.emplace_back(std::move(store)).get();
 }
