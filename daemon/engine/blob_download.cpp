@@ -205,6 +205,8 @@ Result<BlobDownload::Step> BlobDownload::finish(Start& start, store::BlobLock& l
   if (auto set = start.partial.file().set_mode(0644); !set) return fail(set.error());
   if (auto synced = start.partial.file().sync_all(); !synced) return fail(synced.error());
   if (auto renamed = fs_.rename(store::partial_path(blob_.digest), store::blob_path(blob_.digest)); !renamed) {
+    // Somebody tidied up since the look at it a moment ago.
+    if (renamed.error().code == ErrorCode::kNotFound) return Step::kAgain;
     return fail(renamed.error());
   }
   if (auto synced = fs_.sync_directory(store::kBlobsDir); !synced) return fail(synced.error());

@@ -42,7 +42,8 @@ class Lanes {
       threads.emplace_back([this, &queue] { run_lane(queue); });
     };
     if (!large_.empty()) start(large_);
-    for (unsigned i = 0; i < kSmallLanes && i < small_.size(); ++i) start(small_);
+    const std::size_t small_lanes = std::min<std::size_t>(kSmallLanes, small_.size());
+    for (std::size_t i = 0; i < small_lanes; ++i) start(small_);
     std::unique_lock lock(mutex_);
     while (!changed_.wait_for(lock, kReportEvery, [&] { return running_ == 0; })) {
       lock.unlock();

@@ -80,7 +80,7 @@ void ChunkPlan::split_chunk(std::size_t index, std::uint64_t at) {
 
 std::optional<Claim> ChunkPlan::claim(std::uint64_t limit, std::uint64_t max_bytes,
                                       std::optional<std::uint64_t> previous_end) {
-  while (first_open_ < chunks_.size() && (chunks_[first_open_].complete() || chunks_[first_open_].claimed))
+  while (first_open_ < chunks_.size() && (chunks_[first_open_].complete() || chunks_[first_open_].claimed()))
     ++first_open_;
   if (first_open_ == chunks_.size()) return std::nullopt;
   std::size_t index = first_open_;
@@ -93,7 +93,7 @@ std::optional<Claim> ChunkPlan::claim(std::uint64_t limit, std::uint64_t max_byt
   if (index > 0 && previous_end && *previous_end == chunks_[index].start && chunks_[index].received == 0) {
     Chunk& before = chunks_[index - 1];
     const bool one_cell = before.start / chunk_bytes_ == (chunks_[index].end - 1) / chunk_bytes_;
-    if (before.complete() && before.running && !before.claimed && before.group == chunks_[index].group && one_cell &&
+    if (before.complete() && before.running && !before.claimed() && before.group == chunks_[index].group && one_cell &&
         (before.group == kNoGroup || !groups_[static_cast<std::size_t>(before.group)].verified)) {
       before.end = chunks_[index].end;
       chunks_.erase(chunks_.begin() + static_cast<std::ptrdiff_t>(index));
@@ -101,13 +101,13 @@ std::optional<Claim> ChunkPlan::claim(std::uint64_t limit, std::uint64_t max_byt
     }
   }
 
-  Claim result{chunks_[index].next(), chunks_[index].next()};
+  Claim result{chunks_[index].next(), chunks_[index].next(), ++last_claim_};
   while (index < chunks_.size() && result.bytes() < max_bytes) {
     Chunk& chunk = chunks_[index];
-    if (chunk.complete() || chunk.claimed || chunk.next() != result.end) break;
+    if (chunk.complete() || chunk.claimed() || chunk.next() != result.end) break;
     const std::uint64_t room = max_bytes - result.bytes();
     if (chunk.end - chunk.next() > room) split_chunk(index, chunk.next() + room);
-    chunks_[index].claimed = true;
+    chunks_[index].claim = result.id;
     result.end = chunks_[index].end;
     ++index;
   }
@@ -117,16 +117,17 @@ std::optional<Claim> ChunkPlan::claim(std::uint64_t limit, std::uint64_t max_byt
 std::optional<Claim> ChunkPlan::claim_rest() {
   const std::uint64_t begin = first_missing();
   if (begin == size_) return std::nullopt;
+  ++last_claim_;
   for (Chunk& chunk : chunks_) {
-    if (!chunk.complete()) chunk.claimed = true;
+    if (!chunk.complete()) chunk.claim = last_claim_;
   }
-  return Claim{begin, size_};
+  return Claim{begin, size_, last_claim_};
 }
 
 void ChunkPlan::split(std::uint64_t at, std::uint64_t claim_end) {
   std::size_t index = index_of(at);
   if (chunks_[index].start != at) split_chunk(index++, at);
-  for (std::size_t i = index; i < chunks_.size() && chunks_[i].start < claim_end; ++i) chunks_[i].claimed = false;
+  for (std::size_t i = index; i < chunks_.size() && chunks_[i].start < claim_end; ++i) chunks_[i].claim = 0;
   first_open_ = std::min(first_open_, index);
 }
 
@@ -143,7 +144,7 @@ std::optional<std::size_t> ChunkPlan::commit(std::uint64_t offset, std::uint64_t
   received_ += bytes;
   chunk.xxh3 = state.digest();
   if (!chunk.complete()) return std::nullopt;
-  chunk.claimed = false;
+  chunk.claim = 0;
   chunk.running = std::make_unique<io::Xxh3>(state);
   if (chunk.group == kNoGroup) return std::nullopt;
   const auto index = static_cast<std::size_t>(chunk.group);
@@ -170,8 +171,8 @@ void ChunkPlan::release(Claim claim, std::uint64_t at, std::optional<io::Xxh3> s
   if (claim.begin >= claim.end) return;
   for (std::size_t i = index_of(claim.begin); i < chunks_.size() && chunks_[i].start < claim.end; ++i) {
     Chunk& chunk = chunks_[i];
-    if (!chunk.claimed) continue;
-    chunk.claimed = false;
+    if (chunk.claim != claim.id) continue;
+    chunk.claim = 0;
     first_open_ = std::min(first_open_, i);
     if (state && chunk.received > 0 && chunk.next() == at) {
       chunk.running = std::make_unique<io::Xxh3>(std::move(*state));
@@ -189,7 +190,7 @@ void ChunkPlan::uncomplete(Chunk& chunk) {
   chunk.running.reset();
   chunk.checked = true;
   chunk.adopted = false;
-  chunk.claimed = false;
+  chunk.claim = 0;
 }
 
 void ChunkPlan::group_mismatch(std::size_t group) {
@@ -269,7 +270,7 @@ std::uint64_t ChunkPlan::first_missing() const {
 
 bool ChunkPlan::anything_unclaimed(std::uint64_t limit) const {
   for (std::size_t i = first_open_; i < chunks_.size() && chunks_[i].start < limit; ++i) {
-    if (!chunks_[i].complete() && !chunks_[i].claimed && chunks_[i].next() < limit) return true;
+    if (!chunks_[i].complete() && !chunks_[i].claimed() && chunks_[i].next() < limit) return true;
   }
   return false;
 }

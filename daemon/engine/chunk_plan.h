@@ -20,6 +20,7 @@ namespace pullama::engine {
 struct Claim {
   std::uint64_t begin = 0;
   std::uint64_t end = 0;  // one past the last byte
+  std::uint64_t id = 0;   // of what claim() handed out; whoever holds an older claim of the same bytes has lost them
   std::uint64_t bytes() const { return end - begin; }
 };
 
@@ -33,15 +34,16 @@ class ChunkPlan {
 
   struct Chunk {
     std::uint64_t start = 0;
-    std::uint64_t end = 0;           // one past
-    std::uint64_t received = 0;      // from start on
-    std::optional<io::Xxh128> xxh3;  // of what was received; nullopt for adopted bytes until they were read
-    bool checked = true;             // what lies on the disk agrees with xxh3 (or was written by this process)
-    bool adopted = false;            // came from another program, unverified until the blob's digest is right
-    bool claimed = false;
+    std::uint64_t end = 0;              // one past
+    std::uint64_t received = 0;         // from start on
+    std::optional<io::Xxh128> xxh3;     // of what was received; nullopt for adopted bytes until they were read
+    bool checked = true;                // what lies on the disk agrees with xxh3 (or was written by this process)
+    bool adopted = false;               // came from another program, unverified until the blob's digest is right
+    std::uint64_t claim = 0;            // id of the claim under way, 0: none
     int group = kNoGroup;               // index into groups()
     std::unique_ptr<io::Xxh3> running;  // state after `received` bytes, where known
 
+    bool claimed() const { return claim != 0; }
     bool complete() const { return start + received == end; }
     std::uint64_t next() const { return start + received; }
   };
@@ -128,6 +130,7 @@ class ChunkPlan {
   std::uint64_t size_ = 0;
   std::uint64_t chunk_bytes_ = 0;
   std::uint64_t received_ = 0;
+  std::uint64_t last_claim_ = 0;
   std::vector<Chunk> chunks_;
   std::vector<Group> groups_;
   mutable std::size_t first_open_ =

@@ -139,7 +139,8 @@ Result<PullSummary> Pull::Impl::run(std::stop_token stop) {
         context, blobs,
         [&](const BlobRef& blob) {
           // Nothing names it yet: an Ollama server that starts now would take it for forgotten.
-          if (auto kept = keep_cached(store, blob.digest); !kept) {
+          // One that is gone again already is noticed before the manifest is written.
+          if (auto kept = keep_cached(store, blob.digest); !kept && kept.error().code != ErrorCode::kNotFound) {
             const std::lock_guard lock(kept_mutex);
             keep_error = kept.error();
           }

@@ -72,6 +72,7 @@ Writable TransferState::writable(unsigned id, std::uint64_t offset) {
   const Worker& worker = workers_.at(id);
   if (offset >= worker.claim.end || end_ != End::kRunning) return {offset, offset};
   const ChunkPlan::Chunk* chunk = plan_.chunk_at(offset);
+  if (!chunk->complete() && chunk->claim != worker.claim.id) return {offset, offset};
   if (chunk->complete() || chunk->next() > offset) {
     return {offset, chunk->complete() ? chunk->end : chunk->next()};
   }

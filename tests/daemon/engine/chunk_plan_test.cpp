@@ -237,7 +237,7 @@ TEST_CASE("a claim never crosses into bytes that another has") {
         state.update(bytes);
         plan.commit(at, stop - at, state);
         at = stop;
-        if (at == end) plan.release({claim.begin, claim.end}, at, state);
+        if (at == end) plan.release(claim, at, state);
       }
       open.erase(open.begin() + static_cast<std::ptrdiff_t>(pick));
       check_contiguous(plan);
@@ -304,4 +304,16 @@ TEST_CASE("a whole body covers everything from the first missing byte") {
   CHECK(rest->begin == 100);
   CHECK(rest->end == 300);
   CHECK_FALSE(plan.claim(300, 100));
+}
+
+TEST_CASE("who gives back a claim that somebody else has by now takes nothing from him") {
+  std::vector<ChunkPlan::Group> groups{{0, 200, some_digest('a'), false, 0}};
+  auto plan = ChunkPlan::with_groups(200, std::move(groups));
+  const auto first = plan.claim(200, 200);
+  receive(plan, 0, 200);
+  plan.group_mismatch(0);
+  const auto second = plan.claim(200, 200);
+  REQUIRE(second);
+  plan.release(*first, 200, std::nullopt);
+  CHECK_FALSE(plan.claim(200, 200));
 }
