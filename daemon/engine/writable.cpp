@@ -21,8 +21,9 @@ Status explain(Error error, const io::FileSystem& fs, const std::string& folder)
 Status try_folder(io::FileSystem& fs, const std::string& folder) {
   if (auto made = fs.make_directories(folder); !made) return explain(made.error(), fs, folder);
   // One name, so that what a crash leaves is gone with the next try; at this depth Ollama takes nothing for a manifest.
-  const std::string path = folder + "/.pullm-try.tmp";
-  const std::string renamed = folder + "/.pullm-tried.tmp";
+  // Not .tmp: whoever writes a manifest meanwhile sweeps those.
+  const std::string path = folder + "/.pullm-trying" + store::kTrialSuffix;
+  const std::string renamed = folder + "/.pullm-tried" + store::kTrialSuffix;
   {
     auto file = fs.open(path, io::OpenMode::kReadWriteCreate, 0600);
     if (!file) return explain(file.error(), fs, folder);

@@ -11,13 +11,6 @@ std::string in_blobs(const Digest& digest, const char* suffix) {
 
 std::string in_state(const std::string& name) { return std::string(kStateDir) + "/" + name; }
 
-std::string random_name() {
-  std::random_device random;
-  std::string name = kTemporaryPrefix;
-  for (int i = 0; i < 16; ++i) name += "0123456789abcdef"[random() & 0xF];
-  return name;
-}
-
 }  // namespace
 
 std::string blob_path(const Digest& digest) { return in_blobs(digest, ""); }
@@ -28,8 +21,12 @@ std::string upload_path(const Digest& digest) { return in_state("upload-" + dige
 std::string keep_path(const Digest& digest) { return std::string(kKeepDir) + "/" + digest.file_name(); }
 std::string manifest_path(const ModelName& name) { return std::string(kManifestsDir) + "/" + name.path(); }
 
-std::string manifest_temporary() { return std::string(kManifestsDir) + "/" + random_name() + kTemporarySuffix; }
-std::string trial_name() { return random_name() + kTrialSuffix; }
+std::string manifest_temporary() {
+  std::random_device random;
+  std::string path = std::string(kManifestsDir) + "/" + kTemporaryPrefix;
+  for (int i = 0; i < 16; ++i) path += "0123456789abcdef"[random() & 0xF];
+  return path + kTemporarySuffix;
+}
 
 std::string ollama_partial_path(const Digest& digest) { return in_blobs(digest, "-partial"); }
 std::string ollama_part_path(const Digest& digest, unsigned number) {

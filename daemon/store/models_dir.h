@@ -21,7 +21,7 @@ inline constexpr const char* kManifestsLock = ".pullm/manifests.lock";
 // A manifest's temporary: directly below manifests/, where no scan looks for models.
 inline constexpr const char* kTemporaryPrefix = ".pullm-";
 inline constexpr const char* kTemporarySuffix = ".tmp";
-inline constexpr const char* kTrialSuffix = ".try";
+inline constexpr const char* kTrialSuffix = ".try";  // of files to try writing with
 
 std::string blob_path(const Digest& digest);        // blobs/sha256-<hex>
 std::string partial_path(const Digest& digest);     // blobs/sha256-<hex>.partial
@@ -31,7 +31,6 @@ std::string upload_path(const Digest& digest);      // .pullm/upload-<hex>.json
 std::string keep_path(const Digest& digest);        // .pullm/keep/sha256-<hex>
 std::string manifest_path(const ModelName& name);   // manifests/<host>/<ns>/<model>/<tag>
 std::string manifest_temporary();                   // manifests/.pullm-<random>.tmp, new at each call
-std::string trial_name();                           // .pullm-<random>.try, of a file to try writing with
 // Ollama's own unfinished downloads.
 std::string ollama_partial_path(const Digest& digest);                // blobs/sha256-<hex>-partial
 std::string ollama_part_path(const Digest& digest, unsigned number);  // blobs/sha256-<hex>-partial-<n>

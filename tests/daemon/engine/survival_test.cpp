@@ -158,7 +158,7 @@ TEST_CASE("blobs that are deleted between the last one and the manifest are not 
 TEST_CASE("what a kill left of the try to write is gone after the next pull") {
   PullFixture f;
   const Model model(f);
-  for (const char* name : {"blobs/.pullm-try.tmp", "blobs/.pullm-tried.tmp", "manifests/.pullm-tried.tmp"})
+  for (const char* name : {"blobs/.pullm-trying.try", "blobs/.pullm-tried.try", "manifests/.pullm-tried.try"})
     write(f, name, "");
   REQUIRE(f.pull());
   CHECK(f.names("blobs").size() == 2);
