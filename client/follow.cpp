@@ -98,6 +98,14 @@ class Follower {
       if (job_.empty()) job_ = pursuit_.job;
       return {};
     }
+    if (params.trace) {
+      // A trace is sent once, to who listens then; before the job has a name it has made requests already.
+      proto::SubscribeParams traces;
+      traces.trace = true;
+      traces.types = {"http.request"};
+      const auto listening = link_.call<proto::SubscribeResult>(proto::method::kEventsSubscribe, traces);
+      if (!listening) return fail(listening.error());
+    }
     const auto started = pursuit_.start();
     if (!started) return fail(started.error());
     if (!started->job) return fail(ErrorCode::kInternal, "the daemon named no job", "see pullama daemon status");

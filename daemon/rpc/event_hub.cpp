@@ -104,7 +104,7 @@ struct EventHub::Impl : std::enable_shared_from_this<EventHub::Impl> {
     event.seq.reset();
     Line line;
     for (const auto& [id, subscription] : subscriptions) {
-      if (!subscription.filter.trace || subscription.replay_next) continue;
+      if (!subscription.filter.trace) continue;
       if (!subscription.filter.passes(event.job, event.type())) continue;
       if (!line) line = line_of(event);
       subscription.session->send_sample("", line);
