@@ -74,11 +74,11 @@ class Sandbox:
         self.children.append(process)
         return process
 
-    def daemon(self, *arguments, env=None, wait=True, socket=None):
+    def daemon(self, *arguments, env=None, wait=True, socket=None, wrap=()):
         """A pullamad in the foreground, its log in daemon.log; returns once it answers."""
         log = open(self.root / "daemon.log", "ab")
         with log:
-            process = self.spawn(PULLAMAD, *arguments, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            process = self.spawn(*wrap, PULLAMAD, *arguments, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         if wait:
             path = socket or self.socket
 
