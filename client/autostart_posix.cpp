@@ -14,6 +14,7 @@
 
 #include "client/autostart.h"
 #include "common/printable.h"
+#include "common/user_folders.h"
 
 namespace pullama::client {
 namespace {
@@ -58,16 +59,6 @@ void make_folders(const std::string& path) {
   for (std::size_t at = path.find('/', 1); at != std::string::npos; at = path.find('/', at + 1)) {
     ::mkdir(path.substr(0, at).c_str(), 0700);  // fails where it exists; opening the log tells the rest
   }
-}
-
-std::string default_log() {
-  std::string state = variable("XDG_STATE_HOME");
-  if (state.rfind('/', 0) != 0) {
-    const std::string home = variable("HOME");
-    if (home.rfind('/', 0) != 0) return {};
-    state = home + "/.local/state";
-  }
-  return state + "/pullama/pullamad.log";
 }
 
 // The log, appended to; /dev/null where it cannot be had: a daemon without a log is better than none.
@@ -128,7 +119,7 @@ Result<StartedDaemon> StartedDaemon::start(const DaemonCommand& command) {
   for (std::string& text : strings) words.push_back(text.data());
   words.push_back(nullptr);
 
-  std::string path = default_log();
+  std::string path = daemon_log_path();
   long long begin = 0;
   const int log = open_log(path, begin);
   if (log < 0) return fail(ErrorCode::kInternal, fmt::format("no log for the daemon: {}", std::strerror(errno)));

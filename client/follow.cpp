@@ -65,11 +65,9 @@ class Follower {
     reached_ = true;
     const auto info = link_.call<proto::DaemonInfo>(proto::method::kDaemonInfo, proto::NoParams{});
     if (!info) return fail(info.error());
-    if (info->protocol != proto::kProtocolVersion) {
-      return fail(
-          ErrorCode::kUnsupported,
-          fmt::format("the daemon (pid {}) is version {} and speaks another protocol", info->pid, info->version),
-          "restart it: pullama daemon stop");
+    if (const std::string notice = link_.take_version_notice(); !notice.empty()) {
+      begin();
+      renderer_.notice(notice);
     }
     const bool same_daemon = info->epoch == epoch_;
     proto::SubscribeParams params;

@@ -3,6 +3,11 @@
 #include <fmt/format.h>
 
 #include "client/autostart.h"
+#include "client/version_words.h"
+#include "common/printable.h"
+#include "common/version.h"
+#include "proto/methods.h"
+#include "proto/results.h"
 
 namespace pullama::client {
 namespace {
@@ -12,6 +17,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kConnectLimit = 2s;
 constexpr auto kStartLimit = 10s;
+constexpr int kMostGreetings = 3;
 constexpr auto kRivalLimit = 2s;  // ours ended because another one was faster: that one may still be starting
 
 std::optional<std::string> after(std::string_view text, std::string_view word) {
@@ -92,13 +98,48 @@ Result<std::optional<proto::Event>> Link::next_event(std::chrono::milliseconds l
 
 Result<Connection*> Link::open() {
   if (is_open()) return connection_.get();
-  auto connection = open_first();
-  if (connection || connection.error().code != ErrorCode::kNetwork) return connection;
-  if (options_.has(Flag::kNoAutostart)) {
-    return fail(ErrorCode::kNetwork, connection.error().message,
-                "start one with pullama daemon start, or leave --no-autostart out");
+  for (int tries = 1;; ++tries) {
+    auto connection = open_first();
+    if (!connection && connection.error().code != ErrorCode::kNetwork) return connection;
+    if (!connection && options_.has(Flag::kNoAutostart)) {
+      return fail(ErrorCode::kNetwork, connection.error().message,
+                  "start one with pullama daemon start, or leave --no-autostart out");
+    }
+    if (!connection) connection = start_and_open();
+    if (!connection) return connection;
+    auto greeted = greet();
+    if (greeted) return connection_.get();
+    // One that was just leaving took us in: look again.
+    if (is_open() || tries == kMostGreetings) {
+      connection_.reset();
+      return fail(greeted.error());
+    }
   }
-  return start_and_open();
+}
+
+Result<Connection*> Link::start() {
+  if (auto connection = start_and_open(); !connection) return connection;
+  if (auto greeted = greet(); !greeted) return fail(greeted.error());
+  return connection_.get();
+}
+
+Status Link::greet() {
+  const auto info = connection_->call<proto::DaemonInfo>(proto::method::kDaemonInfo, proto::NoParams{});
+  if (!info) return fail(info.error());
+  if (info->protocol != proto::kProtocolVersion) {
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("the daemon (pid {}) is version {} and speaks protocol {}, this client is {} and speaks {}",
+                            info->pid, printable(info->version, 64), info->protocol, kVersion, proto::kProtocolVersion),
+                info->protocol < proto::kProtocolVersion ? restart_words(is_system())
+                                                         : "use the pullama of the daemon's version");
+  }
+  if (told_version_ != info->version) version_notice_ = version_notice(info->version, info->pid, kVersion, is_system());
+  told_version_ = info->version;
+  if (std::exchange(just_started_, false)) {
+    const proto::JobCounts& jobs = info->jobs;
+    found_waiting_ = jobs.queued + jobs.active + jobs.waiting_network + jobs.waiting_space;
+  }
+  return {};
 }
 
 Result<Connection*> Link::start_and_open() {
@@ -113,7 +154,7 @@ Result<Connection*> Link::start_and_open() {
   }
   auto daemon = StartedDaemon::start(command);
   if (!daemon) return fail(daemon.error());
-  started_one_ = true;
+  just_started_ = true;
 
   auto end = Clock::now() + kStartLimit;
   bool has_ended = false;

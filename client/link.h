@@ -2,10 +2,12 @@
 // The way to a daemon: where it is looked for, when one is started, where to go when another one holds the models dir.
 // What a command does with a connection is no matter of this file.
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "client/connection.h"
 #include "client/options.h"
@@ -20,12 +22,13 @@ class Link {
  public:
   explicit Link(const Options& options) : options_(options) {}
 
-  // The connection that is open, or a new one; starts a daemon when nobody answers, unless told not to.
+  // The connection that is open, or a new one; starts a daemon when nobody answers, unless told not to. A daemon that
+  // speaks another protocol is kUnsupported.
   Result<Connection*> open();
   // The same without ever starting one. kNetwork: there is none.
   Result<Connection*> open_running();
   // Starts one, whatever --no-autostart says: the user asked for just that.
-  Result<Connection*> start() { return start_and_open(); }
+  Result<Connection*> start();
   // Of the connection that is open; kNetwork where it is lost.
   Result<std::optional<proto::Event>> next_event(std::chrono::milliseconds limit, int wake_fd);
   bool is_open() const { return connection_ && !connection_->is_lost(); }
@@ -39,7 +42,11 @@ class Link {
   // The daemon that answers is the system service's.
   bool is_system() const { return connection_ && connection_->endpoint().source == EndpointSource::kSystem; }
 
-  bool started_one() const { return started_one_; }
+  // Transfers that were waiting in a daemon when we had started it; 0 where we started none.
+  std::uint64_t found_waiting() const { return found_waiting_; }
+
+  // What is to be said about a daemon of another version: once, then it is empty.
+  std::string take_version_notice() { return std::exchange(version_notice_, {}); }
 
   // One request. A daemon that says another one holds the models dir is left for that one, three times at most.
   template <class Reply, class Params>
@@ -57,11 +64,16 @@ class Link {
  private:
   Result<Connection*> open_first();
   Result<Connection*> start_and_open();
+  // The first request on a new connection: do we understand each other?
+  Status greet();
 
   const Options& options_;
   std::unique_ptr<Connection> connection_;
   std::optional<Endpoint> elsewhere_;
-  bool started_one_ = false;
+  bool just_started_ = false;
+  std::string told_version_;  // of the last daemon
+  std::uint64_t found_waiting_ = 0;
+  std::string version_notice_;
   int wake_fd_ = -1;
   std::function<bool()> is_stopped_;
 };

@@ -8,7 +8,6 @@
 #include "client/help.h"
 #include "client/options.h"
 #include "client/terminal.h"
-#include "common/model_name.h"
 
 namespace {
 
@@ -39,13 +38,19 @@ int main(int argc, char** argv) {
     Streams streams = streams_for(has_word(args, "--no-color"));
     Options how;
     if (asks_for_json(args)) how.output = OutputMode::kJson;
-    // One line without boxes, whatever the terminal can do.
+    const std::string model = model_to_pull(args);
+    if (how.is_json() && !model.empty()) {
+      make_json_renderer(streams, false, true)
+          ->refused(subject_of(pullama::proto::JobKind::kPull, model), options.error());
+      return 1;
+    }
     return report(how, streams, options.error());
   }
   Streams streams = streams_for(options->has(Flag::kNoColor));
   Link link(*options);
   Context context{*options, streams, link};
   int code = run_command(context);
+  tell_afterwards(context);
   show_cursor();
   if (output_error() != 0) {
     write_all(kStderr, fmt::format("error: standard output cannot be written: {}\n", std::strerror(output_error())));

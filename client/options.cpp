@@ -348,6 +348,12 @@ Result<Options> parse_options(std::span<const std::string> args, const Surroundi
   return options;
 }
 
+std::string model_to_pull(std::span<const std::string> args) {
+  Words words = split(args);
+  const auto command = take_command(words.operands);
+  return command && *command == Command::kPull && !words.operands.empty() ? words.operands.front() : std::string();
+}
+
 bool asks_for_json(std::span<const std::string> args) {
   bool is_json = false;
   for (std::size_t i = 0; i < args.size() && args[i] != "--"; ++i) {

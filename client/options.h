@@ -45,6 +45,9 @@ Result<Options> parse_options(std::span<const std::string> args, const Surroundi
 // Whether errors of this command line are to be told in JSON: known even where parsing fails.
 bool asks_for_json(std::span<const std::string> args);
 
+// The model that a command line wants to pull, as typed, even where the rest of it is wrong; empty: none.
+std::string model_to_pull(std::span<const std::string> args);
+
 Surroundings process_surroundings();
 
 }  // namespace pullama::client

@@ -50,6 +50,10 @@ int run_daemon_stop(Context& context);
 int run_key(Context& context);
 int run_completion(Context& context);
 
+// After a command, on standard error: that the daemon is of another version; how many transfers wait in a daemon that
+// it started without waking them. afterwards.cpp
+void tell_afterwards(Context& context);
+
 // service_hint.cpp
 void tell_of_service(Context& context);
 

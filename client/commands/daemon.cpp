@@ -2,6 +2,7 @@
 
 #include "client/autostart.h"
 #include "client/commands/commands.h"
+#include "client/version_words.h"
 #include "common/duration_text.h"
 #include "common/size_text.h"
 #include "common/version.h"
@@ -43,9 +44,10 @@ void show(Context& context, const proto::DaemonInfo& info) {
     say(context, fmt::format("{:<12}{}", name, value));
   };
   row("daemon", fmt::format("running, pid {}", info.pid));
-  row("version", info.version == kVersion ? info.version
-                                          : fmt::format("{} (this client is {}; restart it with pullama daemon stop)",
-                                                        info.version, kVersion));
+  row("version", info.version);
+  if (const auto notice = version_notice(info.version, info.pid, kVersion, context.link.is_system()); !notice.empty()) {
+    say(context, fmt::format("{:<12}{}", "", notice));
+  }
   row("uptime", format_duration(std::chrono::seconds(std::min<std::uint64_t>(info.uptime_s, 1ULL << 40))));
   row("socket", info.socket);
   row("models dir", info.models_dir);

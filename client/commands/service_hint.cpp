@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "client/commands/commands.h"
+#include "common/user_folders.h"
 
 namespace pullama::client {
 namespace {
@@ -13,9 +14,8 @@ namespace fs = std::filesystem;
 
 fs::path folder(const char* variable, const char* below_home) {
   const char* value = std::getenv(variable);
-  if (value != nullptr && value[0] == '/') return value;
   const char* home = std::getenv("HOME");
-  return home == nullptr || home[0] != '/' ? fs::path() : fs::path(home) / below_home;
+  return user_folder(value == nullptr ? "" : value, home == nullptr ? "" : home, below_home);
 }
 
 bool is_there(const fs::path& path) {

@@ -186,6 +186,14 @@ TEST_CASE("the models dir that is sent is absolute: flag over variable over home
   CHECK(parse({"version"}, {"/some/dir", "", ""}));
 }
 
+TEST_CASE("the model of a wrong command line is known where it was to be pulled") {
+  CHECK(model_to_pull(std::vector<std::string>{"--bogus", "a//b"}) == "a//b");
+  CHECK(model_to_pull(std::vector<std::string>{"pull", "m", "--chunk-size", "0"}) == "m");
+  CHECK(model_to_pull(std::vector<std::string>{"list", "m"}).empty());
+  CHECK(model_to_pull(std::vector<std::string>{"queue", "frob"}).empty());
+  CHECK(model_to_pull(std::vector<std::string>{}).empty());
+}
+
 TEST_CASE("whether errors are told in JSON is known even of a wrong command line") {
   CHECK(asks_for_json(std::vector<std::string>{"m", "--bogus", "--output", "json"}));
   CHECK(asks_for_json(std::vector<std::string>{"m", "--output=json"}));

@@ -286,6 +286,16 @@ class WayTest(harness.TestCase):
         self.assertEqual(self.box.pullama("queue", "start", "--quiet").stdout, "queue is empty\n")
         self.assertIn("queued again", self.box.pullama("queue", "retry").stdout)
 
+    def test_a_command_that_starts_no_transfer_says_how_many_wait(self):
+        self.assert_exit(self.box.pullama("queue", "add", "--insecure", self.name), 0)
+        run = self.box.pullama("list")
+        self.assert_exit(run, 0)
+        self.assertEqual(run.stderr, "")
+        self.assert_exit(self.box.pullama("daemon", "stop"), 0)
+        run = self.box.pullama("list")
+        self.assert_exit(run, 0)
+        self.assert_one_line(run.stderr, "1 transfer waits")
+
     def test_ctrl_c_on_queue_start_lets_the_model_finish_and_leaves_the_rest_paused(self):
         self.assert_exit(self.box.pullama("queue", "add", "--insecure", self.name, "mistral:7b"), 0)
         client = self.box.start_pullama("queue", "start")
