@@ -15,6 +15,8 @@ namespace {
 constexpr std::size_t kLeastBar = 8;  // a shorter one gives way to what stands beside it
 constexpr std::size_t kTiniestBar = 3;
 
+}  // namespace
+
 Line draw_bar(const Figures& figures, std::size_t cells, bool ascii) {
   const double share =
       figures.total_bytes == 0
@@ -38,8 +40,6 @@ Line draw_bar(const Figures& figures, std::size_t cells, bool ascii) {
   line.push_back({"]", Tone::kMuted});
   return line;
 }
-
-}  // namespace
 
 unsigned percent_of(std::uint64_t done, std::uint64_t total) {
   if (total == 0) return 0;

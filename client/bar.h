@@ -27,6 +27,9 @@ struct Figures {
 // "2.9 GB/4.4 GB", "3.1/4.7 GB" where `shared_unit` and both have the same unit.
 std::string size_pair(std::uint64_t done, std::uint64_t total, bool shared_unit);
 
+// The bar alone, in brackets: two cells more than `cells`.
+Line draw_bar(const Figures& figures, std::size_t cells, bool ascii);
+
 // `bar` is the most cells that the bar may take; `ascii` draws it with # and dots.
 Line progress_line(const Figures& figures, std::size_t width, std::size_t bar, bool ascii);
 

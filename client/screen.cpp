@@ -8,7 +8,6 @@ namespace pullama::client {
 
 std::string Screen::rendered(const Line& line) const { return look_.pretty ? paint(line) : to_ascii(text_of(line)); }
 
-// Each row is erased before it is written: erasing after a row that fills the line would take its last cell.
 std::string Screen::erase_live() {
   if (drawn_rows_ == 0) return {};
   std::string out = "\r";
@@ -38,7 +37,11 @@ std::string Screen::draw_live() {
   out = "\r";
   for (std::size_t i = 0; i < rows; ++i) {
     if (i > 0) out += "\r\n";
-    out += "\x1b[2K" + rendered(fit(live_[i], look_.columns));
+    // Only what the new text leaves is erased, so nothing flickers; behind a full row there is nothing, and erasing
+    // there would take its last cell.
+    const Line row = fit(live_[i], look_.columns);
+    out += rendered(row);
+    if (width_of(row) < look_.columns) out += "\x1b[K";
   }
   if (rows < drawn_rows_) out += "\r\n\x1b[J\x1b[A";
   out += "\r";

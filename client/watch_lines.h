@@ -9,8 +9,8 @@
 
 namespace pullama::client {
 
-// `name_cells` of 0: as wide as the name is.
-Line watch_line(const Transfer& transfer, std::size_t width, std::size_t bar, bool ascii, std::size_t name_cells);
+// A plain line of its own, in ASCII.
+Line watch_line(const Transfer& transfer, std::size_t width);
 Line finished_line(const Transfer& transfer);
 // At most `rows` lines, none wider than `columns`, never none.
 std::vector<Line> watch_lines(const View& view, const proto::QueueView& queue, std::size_t columns, std::size_t rows,

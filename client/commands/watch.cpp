@@ -24,8 +24,13 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kMostRestarts = 5;
 
-// Everything under way and queued, a line a transfer, redrawn in place; on a pipe a line a change and now and then one
-// of progress.
+// With thousands of entries a look at the queue is megabytes.
+constexpr std::size_t kLongQueue = 500;
+constexpr auto kLongQueueInterval = 2s;
+constexpr auto kDrawInterval = 100ms;
+
+// Everything under way and queued, a line a transfer, redrawn in place; where that cannot be, a line a change and now
+// and then one of progress.
 class WatchAll {
  public:
   WatchAll(Context& context, Signals& signals) : context_(context), link_(context.link), signals_(signals) {}
@@ -34,7 +39,8 @@ class WatchAll {
     auto status = attach();
     if (!status) return report(context_, status.error());
     while (!signals_.stop_requested()) {
-      if (signals_.take_resized()) follow_resize(context_.streams);
+      const bool is_resized = signals_.take_resized();
+      if (is_resized) follow_resize(context_.streams);
       if (!stays() && !view_has_work()) break;
       auto event = link_.next_event(100ms, signals_.fd());
       signals_.drain();
@@ -47,10 +53,13 @@ class WatchAll {
         restarts_ = 0;
         take(**event);
       }
-      draw();
+      draw(is_resized);
     }
     out().clear();
     out().cursor(true);
+    if (status && signals_.stop_requested() && is_table() && view_has_work()) {
+      say(context_, "detached — what is under way goes on in the daemon");
+    }
     if (!status) return report(context_, status.error());
     return 0;
   }
@@ -60,8 +69,12 @@ class WatchAll {
   bool is_table() const {
     return context_.options.output == OutputMode::kTable || context_.options.output == OutputMode::kCompact;
   }
-  // A screen stays until it is left; a pipe has an end.
-  bool stays() { return is_table() && out().look().overwrite && !context_.options.has(Flag::kQuiet); }
+  // A screen stays until it is left; plain lines have an end.
+  bool stays() {
+    return is_table() && out().look().overwrite && out().look().pretty && !context_.options.has(Flag::kQuiet);
+  }
+  // Of a plain line: a terminal must not wrap it.
+  std::size_t line_cells() { return out().look().is_terminal ? out().look().columns : 120; }
 
   bool view_has_work() const {
     for (const Transfer* transfer : view_.transfers()) {
@@ -82,8 +95,8 @@ class WatchAll {
     view_.reset(*subscribed->snapshot);
     queue_ = subscribed->snapshot->queue;
     tell_snapshot(*subscribed->snapshot);
-    if (stays() && out().look().pretty) out().cursor(false);
-    draw();
+    if (stays()) out().cursor(false);
+    draw(true);
     return {};
   }
 
@@ -107,14 +120,12 @@ class WatchAll {
     if (stays()) return;
     if (!view_has_work()) say(context_, "nothing is under way");
     for (const Transfer* transfer : view_.transfers()) {
-      if (!transfer->is_finished()) out().print(watch_line(*transfer, 120, 30, true, 0));
+      if (!transfer->is_finished()) out().print(watch_line(*transfer, line_cells()));
     }
   }
 
   void take(const proto::Event& event) {
-    if (const auto* changed = std::get_if<proto::event::QueueChanged>(&event.body); changed != nullptr) {
-      if (auto queue = link_.call<proto::QueueView>(proto::method::kQueueList, proto::NoParams{})) queue_ = *queue;
-    }
+    if (std::holds_alternative<proto::event::QueueChanged>(event.body)) queue_is_old_ = true;
     view_.apply(event);
     const Transfer* transfer = event.job.empty() ? nullptr : view_.find(event.job);
     if (context_.options.has(Flag::kQuiet)) return;
@@ -128,7 +139,7 @@ class WatchAll {
     if (transfer->is_finished() && changed) {
       out().print(finished_line(*transfer));
     } else if (!stays() && (changed || cadences_[event.job].is_due(transfer->percent, Clock::now()))) {
-      out().print(watch_line(*transfer, 120, 30, true, 0));
+      out().print(watch_line(*transfer, line_cells()));
     }
     if (transfer->is_finished()) cadences_.erase(event.job);
   }
@@ -147,8 +158,17 @@ class WatchAll {
     debug_->event(event, Transfer{}, Clock::now());
   }
 
-  void draw() {
-    if (!stays()) return;
+  // At most ten times a second, whatever comes in.
+  void draw(bool at_once) {
+    const auto now = Clock::now();
+    if (!stays() || (!at_once && now - drawn_at_ < kDrawInterval)) return;
+    drawn_at_ = now;
+    const auto wait = queue_.entries.size() > kLongQueue ? Clock::duration(kLongQueueInterval) : Clock::duration(0);
+    if (queue_is_old_ && now - queue_at_ >= wait) {
+      queue_is_old_ = false;
+      queue_at_ = now;
+      if (auto queue = link_.call<proto::QueueView>(proto::method::kQueueList, proto::NoParams{})) queue_ = *queue;
+    }
     const Look& look = out().look();
     out().live(watch_lines(view_, queue_, look.columns, look.rows > 1 ? look.rows - 1 : 1, !look.pretty));
   }
@@ -161,6 +181,8 @@ class WatchAll {
   std::map<std::string, Cadence> cadences_;
   std::unique_ptr<Renderer> debug_;
   int restarts_ = 0;
+  bool queue_is_old_ = false;
+  Clock::time_point queue_at_{}, drawn_at_{};
 };
 
 }  // namespace

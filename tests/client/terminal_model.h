@@ -71,7 +71,9 @@ class TerminalModel {
         row_ -= number < row_ ? number : row_;
         break;
       case 'K':
-        if (row_ < grid_.size()) grid_[row_].assign(columns_, " ");
+        if (row_ < grid_.size()) {
+          for (std::size_t j = parameter == "2" ? 0 : column_; j < columns_; ++j) grid_[row_][j] = " ";
+        }
         break;
       case 'J':
         for (std::size_t i = row_; i < grid_.size(); ++i) {
