@@ -1,6 +1,5 @@
 #include "daemon/app.h"
 
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -16,6 +15,8 @@
 #include "common/endpoint.h"
 #include "common/printable.h"
 #include "common/version.h"
+#include "daemon/finished_command.h"
+#include "daemon/log.h"
 #include "daemon/process.h"
 #include "daemon/pull_transfers.h"
 #include "daemon/queue/queue_file.h"
@@ -41,16 +42,9 @@ std::int64_t now_ms() {
   return std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-void start_log(const std::string& level) {
-  auto logger = std::make_shared<spdlog::logger>("pullamad", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
-  logger->set_level(spdlog::level::from_str(level));
-  spdlog::set_default_logger(std::move(logger));
-}
-
 class App {
  public:
-  App(const Options& options, Endpoint endpoint, std::optional<int> activated)
+  App(const Options& options, const Config& config, Endpoint endpoint, std::optional<int> activated)
       : options_(options),
         endpoint_(std::move(endpoint)),
         activated_(activated),
@@ -58,6 +52,7 @@ class App {
         credentials_(registry::default_credential_paths()),
         http_(registry::process_network_environment()),
         transfers_(stores_, http_, clock_, credentials_, options.user_agent),
+        finished_(config.on_finished, config.on_finished_limit),
         hub_(io_, [this] { return jobs_->snapshot(); }),
         server_(io_, dispatcher_),
         signals_(io_, SIGTERM, SIGINT),
@@ -81,6 +76,7 @@ class App {
   registry::Credentials credentials_;
   registry::CurlHttp http_;
   PullTransfers transfers_;
+  FinishedCommand finished_;
   asio::io_context io_;
   rpc::EventHub hub_;
   rpc::Dispatcher dispatcher_;
@@ -129,6 +125,7 @@ Status App::start() {
     writer_->write(std::move(data), std::move(saved));
   };
   ports.remember = [this](const store::HistoryEntry& entry) { own_->ledger->add_history(entry); };
+  ports.finished = [this](const store::HistoryEntry& entry) { finished_.run(entry); };
   ports.now_ms = now_ms;
   jobs_ = std::make_unique<Jobs>(std::move(loaded->data), options_.on_demand, transfers_, std::move(ports));
 
@@ -201,6 +198,7 @@ void App::begin_stop(bool graceful) {
     server_.stop([] { leave_now(0); });
     ending_ = true;
   });
+  finished_.request_stop();
   jobs_->shut_down([this] { end_stop(); });
 }
 
@@ -214,7 +212,7 @@ void App::end_stop() {
 
 }  // namespace
 
-int run_daemon(const Options& options) {
+int run_daemon(const Options& options, const Configured& configured) {
   const auto refuse = [](const Error& error) {
     fmt::print(stderr, "pullamad: {}{}{}\n", printable(error.message), error.hint.empty() ? "" : "; ",
                printable(error.hint));
@@ -224,9 +222,10 @@ int run_daemon(const Options& options) {
   if (!activated) return refuse(activated.error());
   harden_process();
   start_log(options.log_level);
+  for (const std::string& warning : configured.warnings) spdlog::warn("{}", printable(warning));
   auto endpoint = listen_endpoint(process_endpoint_environment(options.socket));
   if (!endpoint) return refuse(endpoint.error());
-  App app(options, std::move(*endpoint), *activated);
+  App app(options, configured.config, std::move(*endpoint), *activated);
   if (auto started = app.start(); !started) return refuse(started.error());
   app.run();
   return 0;

@@ -71,6 +71,30 @@ void JobProgress::sample(const engine::BlobProgress& report) {
   bytes_done_ = std::max(bytes_done_, present + report.job_bytes_done);
 }
 
+// What an earlier run of this job fetched is not found, it travelled.
+void JobProgress::found(const engine::BlobRef& ref, std::uint64_t bytes) {
+  const proto::BlobSnapshot* known = blob(ref);
+  if (known != nullptr && known->bytes_done == 0) found_.try_emplace(ref.digest, std::min(bytes, known->size));
+}
+
+std::uint64_t JobProgress::fetched_bytes() const {
+  std::uint64_t sum = 0;
+  for (const auto& known : blobs_) {
+    const auto at = found_.find(known.digest);
+    sum += known.bytes_done - std::min(known.bytes_done, at == found_.end() ? 0 : at->second);
+  }
+  return sum;
+}
+
+std::uint64_t JobProgress::resumed_bytes() const {
+  std::uint64_t sum = 0;
+  for (const auto& known : blobs_) {
+    const auto at = found_.find(known.digest);
+    if (at != found_.end() && known.state != BlobState::kCached) sum += at->second;
+  }
+  return sum;
+}
+
 void JobProgress::sum_up() {
   std::uint64_t sum = 0;
   for (const auto& known : blobs_) sum += known.bytes_done;
@@ -124,6 +148,7 @@ proto::EventBody JobProgress::apply(const engine::Report& report) {
             return event::BlobStarted{wire(r.blob)};
           },
           [&](const engine::BlobCached& r) -> Body {
+            found(r.blob, r.blob.size_bytes);
             advance(r.blob, BlobState::kCached, r.blob.size_bytes);
             return event::BlobCached{wire(r.blob)};
           },
@@ -136,6 +161,7 @@ proto::EventBody JobProgress::apply(const engine::Report& report) {
             return event::BlobVerifying{wire(r.blob)};
           },
           [&](const engine::BlobResumed& r) -> Body {
+            found(r.blob, r.offset_bytes);
             advance(r.blob, BlobState::kDownloading, r.offset_bytes);
             return event::BlobResumed{wire(r.blob), r.offset_bytes, r.verified_chunks, r.total_chunks};
           },

@@ -28,6 +28,9 @@ class JobProgress {
   void show(proto::JobSnapshot& snapshot) const;
   std::uint64_t bytes_done() const { return bytes_done_; }
   std::uint64_t bytes_total() const { return bytes_total_; }
+  // Of all runs: what travelled, as far as samples say, and what the first of them found in partials.
+  std::uint64_t fetched_bytes() const;
+  std::uint64_t resumed_bytes() const;
   std::uint64_t retries() const { return retries_; }
   double rate() const { return rate_; }
 
@@ -36,10 +39,12 @@ class JobProgress {
   void set_blobs(const std::vector<engine::BlobRef>& blobs, std::uint64_t total_bytes);
   void advance(const engine::BlobRef& ref, proto::BlobState state, std::uint64_t bytes_done);
   void sample(const engine::BlobProgress& report);
+  void found(const engine::BlobRef& ref, std::uint64_t bytes);
   void sum_up();
 
   std::vector<proto::BlobSnapshot> blobs_;
-  std::map<Digest, std::size_t> index_;  // into blobs_
+  std::map<Digest, std::size_t> index_;    // into blobs_
+  std::map<Digest, std::uint64_t> found_;  // bytes of a blob that were there before any of it travelled
   std::uint64_t bytes_done_ = 0, bytes_total_ = 0;
   double rate_ = 0;
   std::optional<std::uint64_t> eta_s_;

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 #include <spdlog/spdlog.h>
+#include <algorithm>
 #include <utility>
 
 namespace pullama {
@@ -89,6 +90,13 @@ void Jobs::wake() {
   if (!queue_.asleep() || stopping_) return;
   queue_.wake();
   resume_interrupted();
+}
+
+bool Jobs::was_interrupted(const std::vector<std::string>& ids) const {
+  if (!queue_.asleep()) return false;
+  const auto waiting = queue_.interrupted();
+  return std::any_of(waiting.begin(), waiting.end(),
+                     [&](const JobPtr& job) { return std::find(ids.begin(), ids.end(), job->id) != ids.end(); });
 }
 
 void Jobs::resume_interrupted() {

@@ -33,6 +33,7 @@ struct JobsPorts {
   std::function<void(std::function<void()>)> storage;                           // runs it on the storage thread
   std::function<void(queue::QueueData, StateWriter::Saved)> save;               // StateWriter::write
   std::function<void(const store::HistoryEntry&)> remember;                     // called on the storage thread
+  std::function<void(const store::HistoryEntry&)> finished;                     // on the control thread
   std::function<std::int64_t()> now_ms;                                         // Unix time
 };
 
@@ -46,6 +47,8 @@ class Jobs {
 
   const queue::Queue& queue() const { return queue_; }
   void wake();
+  // Any of these waits for wake().
+  bool was_interrupted(const std::vector<std::string>& ids) const;
   void resume_interrupted();
 
   struct Accepted {
@@ -123,6 +126,7 @@ class Jobs {
   void wait_for_network(const queue::JobPtr& job, Live& live, Error error);
   void wait_for_space(const queue::JobPtr& job, Live& live, Error error);
   void watch_space(const std::string& id, std::uint64_t turn, std::int64_t since_ms);
+  static std::uint64_t travelled(const Live& live, const engine::PullSummary* summary);
   void remember(const queue::Job& job, const Live& live, const engine::PullSummary* summary);
   void let_go(const std::string& id);
 

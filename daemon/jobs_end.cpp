@@ -77,12 +77,17 @@ void Jobs::on_end(const std::string& id, JobRunner::Outcome outcome, millisecond
   if (runner_.count() == 0 && when_idle_) std::exchange(when_idle_, nullptr)();
 }
 
+// A summary speaks of its own run only, and so does the time that the others took.
+std::uint64_t Jobs::travelled(const Live& live, const engine::PullSummary* summary) {
+  return std::max(live.progress.fetched_bytes(), summary != nullptr ? summary->fetched_bytes : 0);
+}
+
 void Jobs::completed(const JobPtr& job, Live& live, const engine::PullSummary& summary) {
   live.progress.completed();
   const JobPtr done = mark(job->id, JobState::kCompleted);
   publish(*done, event::JobCompleted{.kind = proto::JobKind::kPull,
                                      .total_bytes = summary.total_bytes,
-                                     .fetched_bytes = summary.fetched_bytes,
+                                     .fetched_bytes = travelled(live, &summary),
                                      .saved_bytes = summary.saved_bytes,
                                      .blobs = summary.blob_count,
                                      .retries = std::max(summary.retries, live.progress.retries()),
@@ -164,6 +169,7 @@ void Jobs::watch_space(const std::string& id, std::uint64_t turn, std::int64_t s
 
 void Jobs::remember(const queue::Job& job, const Live& live, const engine::PullSummary* summary) {
   store::HistoryEntry entry;
+  entry.job = job.id;
   entry.finished_ms = job.finished_ms;
   entry.kind = kind_name(job.kind);
   entry.model = job.model.display();
@@ -171,12 +177,11 @@ void Jobs::remember(const queue::Job& job, const Live& live, const engine::PullS
   entry.result = state_name(job.state);
   if (job.error) entry.error = job.error->message;
   entry.total_bytes = summary != nullptr ? summary->total_bytes : live.progress.bytes_total();
-  if (summary != nullptr) {
-    entry.transferred_bytes = summary->fetched_bytes;
-    entry.saved_bytes = summary->saved_bytes;
-  }
+  entry.transferred_bytes = travelled(live, summary);
+  entry.saved_bytes = summary != nullptr ? summary->saved_bytes : live.progress.resumed_bytes();
   entry.duration_ms = live.worked.count();
   entry.retries = live.progress.retries();
+  ports_.finished(entry);
   ports_.storage([remember = ports_.remember, entry = std::move(entry)] { remember(entry); });
 }
 

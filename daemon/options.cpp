@@ -15,6 +15,11 @@ namespace {
 
 constexpr std::array<const char*, 7> kLevels{"trace", "debug", "info", "warning", "error", "critical", "off"};
 
+constexpr const char* kFilesHelp =
+    "\nFiles, `key = value` a line, # for comments; flags and variables go before them, the first before the second:\n"
+    "  $XDG_CONFIG_HOME/pullama/pullamad.conf (~/.config/pullama/pullamad.conf)\n"
+    "  /etc/pullama/pullamad.conf\n";
+
 std::string absolute(const std::string& path, const std::string& folder) {
   std::string normal = (std::filesystem::path(folder) / path).lexically_normal().string();
   while (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
@@ -65,11 +70,20 @@ tl::expected<Options, EarlyExit> parse_options(std::vector<std::string> argument
   app.add_option("--log-level", options.log_level, "trace, debug, info, warning, error, critical or off")
       ->type_name("LEVEL");
   app.add_option("--idle-limit", idle_limit)->group("");  // for tests of --on-demand
+  for (const ConfigKey& key : config_keys()) {
+    app.add_option_function<std::string>(
+           flag_of(key),
+           [&options, &key](const std::string& value) {
+             options.settings.push_back({std::string(key.name), value});
+           },
+           fmt::format("{} (${})", key.about, variable_of(key)))
+        ->type_name(std::string(key.form));
+  }
   try {
     std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
     app.parse(arguments);
   } catch (const CLI::CallForHelp&) {
-    return tl::unexpected(EarlyExit{0, app.help()});
+    return tl::unexpected(EarlyExit{0, app.help() + kFilesHelp});
   } catch (const CLI::ParseError& e) {
     return tl::unexpected(wrong(e.what()));
   }

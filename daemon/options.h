@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/result.h"
+#include "daemon/config.h"
 
 namespace pullama {
 
@@ -19,6 +20,7 @@ struct Options {
   std::string log_level = "info";
   std::chrono::milliseconds idle_limit{std::chrono::minutes(10)};  // of an on-demand daemon
   std::string user_agent;                                          // $PULLAMA_USER_AGENT; empty: our own
+  std::vector<Setting> settings;                                   // flags of config_keys()
 };
 
 // Not to run at all: --help and --version (0) or a wrong word (1).

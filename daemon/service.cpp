@@ -54,7 +54,8 @@ void Service::add_methods(rpc::Dispatcher& dispatcher) {
   add_job_methods(dispatcher);
   add_queue_methods(dispatcher);
   dispatcher.add<proto::SubscribeParams>(method::kEventsSubscribe, [this](auto params, Session& session, Reply reply) {
-    jobs_.wake();  // who watches wants to see what was interrupted go on
+    // Who watches wants to see what was interrupted go on; who follows a job of another kind does not.
+    if (params.jobs.empty() || jobs_.was_interrupted(params.jobs)) jobs_.wake();
     hub_.subscribe(session, std::move(params), std::move(reply));
   });
   dispatcher.add<proto::NoParams>(method::kEventsUnsubscribe, [this](auto, Session& session, Reply reply) {

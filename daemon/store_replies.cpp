@@ -67,6 +67,7 @@ proto::HistoryList history_reply(const std::vector<store::HistoryEntry>& entries
   proto::HistoryList list;
   for (const auto& entry : entries) {
     proto::HistoryEntry wired;
+    wired.job = entry.job;
     wired.kind = proto::job_kind(entry.kind).value_or(proto::JobKind::kPull);
     wired.model = entry.model;
     wired.models_dir = entry.models_dir;

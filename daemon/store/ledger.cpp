@@ -14,9 +14,9 @@
 namespace pullama::store {
 namespace {
 
-// Schema 1. Unsigned 64-bit numbers are kept as the signed ones with the same bits; an XXH3 as 32 hex digits; `end` is
-// inclusive. Another version is not read: the file is set aside.
-constexpr int kSchemaVersion = 1;
+// Schema 2 (1 had no history.job). Unsigned 64-bit numbers are kept as the signed ones with the same bits; an XXH3 as
+// 32 hex digits; `end` is inclusive. Another version is not read: the file is set aside.
+constexpr int kSchemaVersion = 2;
 constexpr const char* kSchema = R"sql(
   CREATE TABLE verified (
     digest TEXT PRIMARY KEY, device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,
@@ -28,9 +28,11 @@ constexpr const char* kSchema = R"sql(
     id INTEGER PRIMARY KEY, finished_ms INTEGER NOT NULL, kind TEXT NOT NULL, model TEXT NOT NULL,
     models_dir TEXT NOT NULL, result TEXT NOT NULL, error TEXT NOT NULL, total_bytes INTEGER NOT NULL,
     transferred_bytes INTEGER NOT NULL, saved_bytes INTEGER NOT NULL, duration_ms INTEGER NOT NULL,
-    retries INTEGER NOT NULL);
+    retries INTEGER NOT NULL, job TEXT NOT NULL DEFAULT '');
   CREATE INDEX history_by_time ON history (finished_ms);
 )sql";
+constexpr const char* kFromVersion1 =
+    "BEGIN IMMEDIATE; ALTER TABLE history ADD COLUMN job TEXT NOT NULL DEFAULT ''; PRAGMA user_version = 2; COMMIT;";
 constexpr int kBusyMilliseconds = 1000;
 constexpr const char* kKeptHistory = "10000";
 constexpr unsigned kFileMode = 0600;  // it says what somebody downloads
@@ -181,10 +183,10 @@ class SqliteLedger final : public Ledger {
 
   void add_history(const HistoryEntry& entry) override {
     in_transaction([&](sqlite3* database) {
-      Statement insert(database, "INSERT INTO history VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+      Statement insert(database, "INSERT INTO history VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
       insert.bind(entry.finished_ms).bind(entry.kind).bind(entry.model).bind(entry.models_dir).bind(entry.result);
       insert.bind(entry.error).bind(entry.total_bytes).bind(entry.transferred_bytes).bind(entry.saved_bytes);
-      insert.bind(entry.duration_ms).bind(entry.retries).run();
+      insert.bind(entry.duration_ms).bind(entry.retries).bind(entry.job).run();
       Statement prune(database,
                       std::string("DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ") + kKeptHistory);
       prune.run();
@@ -197,13 +199,14 @@ class SqliteLedger final : public Ledger {
     with_database([&](sqlite3* database) {
       Statement query(database,
                       "SELECT finished_ms, kind, model, models_dir, result, error, total_bytes, transferred_bytes, "
-                      "saved_bytes, duration_ms, retries FROM history WHERE ?1 = '' OR model = ?1 "
+                      "saved_bytes, duration_ms, retries, job FROM history WHERE ?1 = '' OR model = ?1 "
                       "ORDER BY finished_ms DESC, id DESC LIMIT ?2");
       constexpr std::size_t kMost = std::numeric_limits<std::int64_t>::max();
       query.bind(model).bind(static_cast<std::int64_t>(std::min(limit, kMost)));
       while (query.step()) {
-        entries.push_back({query.number(0), query.text(1), query.text(2), query.text(3), query.text(4), query.text(5),
-                           query.count(6), query.count(7), query.count(8), query.number(9), query.count(10)});
+        entries.push_back({query.text(11), query.number(0), query.text(1), query.text(2), query.text(3), query.text(4),
+                           query.text(5), query.count(6), query.count(7), query.count(8), query.number(9),
+                           query.count(10)});
       }
       return query.code();
     });
@@ -340,6 +343,7 @@ class SqliteLedger final : public Ledger {
                                "PRAGMA user_version = " + std::to_string(kSchemaVersion) + "; COMMIT;";
       return run(database, make.c_str());
     }
+    if (version == 1) return run(database, kFromVersion1);
     return version == kSchemaVersion ? SQLITE_OK : SQLITE_NOTADB;
   }
 

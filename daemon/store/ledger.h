@@ -25,6 +25,7 @@ struct ChunkSum {
 };
 
 struct HistoryEntry {
+  std::string job;               // its id; empty in what version 1 noted
   std::int64_t finished_ms = 0;  // Unix time
   std::string kind;              // pull, push
   std::string model;             // full display name

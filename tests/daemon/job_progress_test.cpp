@@ -142,3 +142,21 @@ TEST_CASE("registry text in reports is made printable") {
   CHECK(body.http_status == 503);
   CHECK(shown(progress).retries == 1);
 }
+
+TEST_CASE("what travelled and what a resume found are told apart, over several runs") {
+  JobProgress progress;
+  progress.apply(fetched());
+  progress.apply(engine::BlobCached{kSecond});
+  progress.apply(engine::BlobResumed{kFirst, 300, 3, 10});
+  progress.apply(sample(kFirst, 700));
+  CHECK(progress.fetched_bytes() == 400);
+  CHECK(progress.resumed_bytes() == 300);
+  progress.stopped();
+  // Paused and resumed: what the first run fetched still counts as fetched.
+  progress.apply(fetched());
+  progress.apply(engine::BlobCached{kSecond});
+  progress.apply(engine::BlobResumed{kFirst, 650, 3, 10});
+  progress.apply(engine::BlobVerified{kFirst, std::chrono::milliseconds(5)});
+  CHECK(progress.fetched_bytes() == 700);
+  CHECK(progress.resumed_bytes() == 300);
+}

@@ -115,6 +115,7 @@ Desk::Desk(queue::QueueData data, bool asleep) {
     if (save_error) status = fail(*save_error);
     loop.post([then = std::move(then), status = std::move(status)] { then(status); });
   };
+  ports.finished = [this](const store::HistoryEntry& entry) { finished.push_back(entry.model + " " + entry.result); };
   ports.remember = [this](const store::HistoryEntry& entry) { history.push_back(entry); };
   ports.now_ms = [this] { return now_ms; };
   jobs = std::make_unique<Jobs>(std::move(data), asleep, transfers, std::move(ports));

@@ -95,6 +95,7 @@ class Desk {
   queue::QueueData saved;  // what the queue file holds
   int saves = 0;
   std::vector<store::HistoryEntry> history;
+  std::vector<std::string> finished;  // "model result", as the user's command would get it
   std::vector<proto::Event> published;
   std::int64_t now_ms = 1'763'752'813'000;
   std::unique_ptr<Jobs> jobs;

@@ -35,6 +35,8 @@ TEST_CASE("a pull is answered only once the queue file has it, then runs and com
   CHECK(desk.saved.direct.at(0)->state == JobState::kCompleted);
   REQUIRE(desk.history.size() == 1);
   CHECK(desk.history[0].result == "completed");
+  CHECK(desk.history[0].job == "j1");
+  CHECK(desk.finished == std::vector<std::string>{"m:latest completed"});
 }
 
 TEST_CASE("a pull that cannot be made durable is refused and leaves nothing") {
@@ -68,6 +70,7 @@ TEST_CASE("out of retries: a pull that a client waits for fails, resumable") {
   CHECK(std::get<proto::event::JobFailed>(last(desk, "job.failed")->body).error.code == ErrorCode::kNetwork);
   CHECK(desk.jobs->queue().find("j1")->error->message == network().message);
   CHECK(desk.history.at(0).result == "failed");
+  CHECK(desk.finished == std::vector<std::string>{"m:latest failed"});
 }
 
 TEST_CASE("out of retries: one that nobody waits for is tried again, at least every 120 seconds, without limit") {

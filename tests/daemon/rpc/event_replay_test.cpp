@@ -89,6 +89,30 @@ TEST_CASE("a replay keeps to the filter") {
   CHECK(reader.seqs() == std::vector<std::uint64_t>{3});
 }
 
+TEST_CASE("a filtered reader that comes back with the last number it saw, a sample's too, has lost nothing") {
+  Hub world;
+  proto::SubscribeParams params;
+  params.jobs = {"a"};
+  std::uint64_t last = 0;
+  {
+    Reader before(1);
+    world.subscribe(before, params);
+    for (const char* job : {"a", "b", "b"}) world.change(job, proto::JobState::kActive);
+    world.hub.publish(progress("a", 1, 1));
+    CHECK(before.seqs() == std::vector<std::uint64_t>{1});
+    REQUIRE(before.samples.size() == 1);
+    last = before.samples[0]["seq"];
+    CHECK(last == 3);
+  }
+  for (const char* job : {"a", "b", "a"}) world.change(job, proto::JobState::kPaused);
+  Reader after(2);
+  params = since(last);
+  params.jobs = {"a"};
+  world.subscribe(after, params);
+  CHECK(after.answer["gap"] == false);
+  CHECK(after.seqs() == std::vector<std::uint64_t>{4, 6});
+}
+
 TEST_CASE("a second subscription takes the place of the first") {
   Hub world;
   Reader reader(1);

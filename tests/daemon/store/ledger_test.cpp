@@ -105,6 +105,7 @@ TEST_CASE_FIXTURE(Fixture, "history comes newest first, of one model or of all")
   const auto ledger = open();
   for (int i = 0; i < 5; ++i) {
     HistoryEntry entry;
+    entry.job = "j" + std::to_string(i);
     entry.finished_ms = i < 3 ? 1000 + i : 500;
     entry.kind = "pull";
     entry.model = i % 2 == 0 ? "even:latest" : "odd'; DROP TABLE history; --";
@@ -124,6 +125,7 @@ TEST_CASE_FIXTURE(Fixture, "history comes newest first, of one model or of all")
   for (std::size_t i = 0; i < 5; ++i) CHECK(all[i].transferred_bytes == order[i]);
   CHECK(all[0].total_bytes == std::numeric_limits<std::uint64_t>::max());
   CHECK(all[0].error == std::string("a\0b", 3));
+  CHECK(all[0].job == "j2");
   CHECK(all[0].kind == "pull");
   CHECK(all[0].models_dir == "/m");
   CHECK(all[0].result == "completed");
@@ -209,10 +211,35 @@ TEST_CASE_FIXTURE(Fixture, "a database of another version is set aside") {
   open()->record(digest, stat, sums);
   sqlite3* database = nullptr;
   REQUIRE(sqlite3_open((dir / kHistoryFile).c_str(), &database) == SQLITE_OK);
-  CHECK(sqlite3_exec(database, "PRAGMA user_version = 2", nullptr, nullptr, nullptr) == SQLITE_OK);
+  CHECK(sqlite3_exec(database, "PRAGMA user_version = 3", nullptr, nullptr, nullptr) == SQLITE_OK);
   REQUIRE(sqlite3_close(database) == SQLITE_OK);
   check_usable(*open());
   CHECK(warnings.size() == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a database of version 1, whose history named no jobs, goes on") {
+  {
+    const auto ledger = open();
+    ledger->record(digest, stat, sums);
+    HistoryEntry entry;
+    entry.model = "old";
+    ledger->add_history(entry);
+  }
+  sqlite3* database = nullptr;
+  REQUIRE(sqlite3_open((dir / kHistoryFile).c_str(), &database) == SQLITE_OK);
+  CHECK(sqlite3_exec(database, "ALTER TABLE history DROP COLUMN job; PRAGMA user_version = 1", nullptr, nullptr,
+                     nullptr) == SQLITE_OK);
+  REQUIRE(sqlite3_close(database) == SQLITE_OK);
+  const auto ledger = open();
+  CHECK(ledger->is_verified(digest, stat));
+  HistoryEntry entry;
+  entry.job = "j8";
+  ledger->add_history(entry);
+  const auto all = ledger->history(10, "");
+  REQUIRE(all.size() == 2);
+  CHECK(all[0].job + all[1].job == "j8");
+  CHECK(all[0].model + all[1].model == "old");
+  CHECK(warnings.empty());
 }
 
 TEST_CASE_FIXTURE(Fixture, "a file of garbage beside a good database does no harm") {
