@@ -2,20 +2,22 @@
 
 namespace pullama::engine {
 
-void ConnectionCount::on_rate(double bytes_per_second) {
-  if (fixed_ != 0 || settled_) return;
+bool ConnectionCount::on_rate(double bytes_per_second, double seconds) {
+  if (fixed_ != 0 || settled_ || seconds < kSoonSeconds) return false;
   if (previous_ != 0 && bytes_per_second < previous_rate_ * 1.1) {
+    if (seconds < kSureSeconds) return false;
     target_ = previous_;
     settled_ = true;
-    return;
+    return true;
   }
   if (target_ >= ceiling_) {
     settled_ = true;
-    return;
+    return true;
   }
   previous_ = target_;
   previous_rate_ = bytes_per_second;
   target_ = std::min(target_ * 2, ceiling_);
+  return true;
 }
 
 void ConnectionCount::on_throttled(std::chrono::steady_clock::time_point now) {

@@ -13,14 +13,17 @@ class ConnectionCount {
  public:
   static constexpr unsigned kStart = 4;
   static constexpr unsigned kMax = 16;
+  static constexpr double kSoonSeconds = 0.25;
+  static constexpr double kSureSeconds = 1;
 
   // `fixed` 1 to 16 for --connections N, 0 to find out.
   explicit ConnectionCount(unsigned fixed) : fixed_(fixed), target_(fixed != 0 ? fixed : kStart) {}
 
   unsigned target() const { return target_; }
 
-  // Called about once a second of undisturbed transfer with the rate over that second.
-  void on_rate(double bytes_per_second);
+  // The rate over `seconds` of undisturbed transfer, in which every connection received. True: it was enough to decide
+  // by, and the next measurement begins. A gain shows soon; that there is none is believed after a second only.
+  bool on_rate(double bytes_per_second, double seconds);
   // 429 or 503. At most one step down for all faults within two seconds: they come in bursts.
   void on_throttled(std::chrono::steady_clock::time_point now);
   // A connection found no work because the window past the front is full.

@@ -200,8 +200,8 @@ void TransferState::sample(bool throttled) {
   const std::lock_guard lock(mutex_);
   const auto now = clock_.now();
   workers_.sample(now, throttled);
-  const unsigned busy = workers_.busy();
-  // A rate counts once the connections of the last step have all been at work for a second.
+  const unsigned busy = workers_.receiving();
+  // A rate counts once the connections of the last step all receive.
   if (throttled || busy != rate_connections_ || busy < count_.target()) {
     rate_connections_ = busy;
     rate_since_ = now;
@@ -209,8 +209,7 @@ void TransferState::sample(bool throttled) {
     return;
   }
   const double seconds = std::chrono::duration<double>(now - rate_since_).count();
-  if (seconds < 1) return;
-  count_.on_rate(static_cast<double>(travelled_ - rate_from_) / seconds);
+  if (!count_.on_rate(static_cast<double>(travelled_ - rate_from_) / seconds, seconds)) return;
   rate_since_ = now;
   rate_from_ = travelled_;
   work_.notify_all();

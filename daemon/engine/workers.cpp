@@ -18,9 +18,10 @@ unsigned Workers::enter(Time now) {
   return id;
 }
 
-unsigned Workers::busy() const {
-  return static_cast<unsigned>(
-      std::count_if(workers_.begin(), workers_.end(), [](const auto& entry) { return entry.second.busy(); }));
+unsigned Workers::receiving() const {
+  return static_cast<unsigned>(std::count_if(workers_.begin(), workers_.end(), [](const auto& entry) {
+    return entry.second.busy() && entry.second.bytes > 0;
+  }));
 }
 
 void Workers::begin(unsigned id, const Claim& claim, Time now) {

@@ -34,7 +34,8 @@ class Workers {
   Worker& at(unsigned id) { return workers_.at(id); }
   const Worker& at(unsigned id) const { return workers_.at(id); }
   unsigned count() const { return static_cast<unsigned>(workers_.size()); }
-  unsigned busy() const;
+  // How many are at work and have had their first byte.
+  unsigned receiving() const;
   // A new claim: its clock for slowness starts.
   void begin(unsigned id, const Claim& claim, Time now);
   void end(unsigned id);
