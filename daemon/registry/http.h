@@ -78,6 +78,7 @@ struct HttpFailure {
     kClosed,          // reset, or closed before the body was complete
     kProtocol,        // not HTTP, headers over 64 KiB, control characters in a header value, bad chunking
     kAddressRefused,  // refuse_private_addresses
+    kProxyRefused,    // the proxy forbids it or wants another login: final
     kUnsupportedUrl,
   };
   Kind kind = Kind::kClosed;

@@ -7,11 +7,11 @@
 #include <cstring>
 #include <optional>
 
-#include "common/printable.h"
 #include "daemon/registry/address.h"
 #include "daemon/registry/certificate_words.h"
 #include "daemon/registry/head_parser.h"
 #include "daemon/registry/header_lines.h"
+#include "daemon/registry/http_failure.h"
 
 namespace pullama::registry {
 namespace {
@@ -21,6 +21,7 @@ using Kind = HttpFailure::Kind;
 
 constexpr long kBufferBytes = 512 * 1024;
 constexpr int kPollMs = 100;
+constexpr const char* kInside = "an address inside is refused";
 constexpr std::chrono::milliseconds kTickEvery{100};
 
 bool curl_ready() {
@@ -49,12 +50,11 @@ Slist to_slist(const std::vector<std::string>& lines) {
 struct Exchange {
   const HttpRequest& request;
   HttpHandler& handler;
-  const Url& url;
-  const bool proxied;
+  const Way way;
   HeadParser parser;
   std::array<char, CURL_ERROR_SIZE> error_text{};
   curl_socket_t socket = CURL_SOCKET_BAD;  // the last that was opened
-  bool request_sent = false, address_refused = false, aborted = false;
+  bool request_sent = false, address_refused = false, proxy_refused = false, aborted = false;
   Clock::time_point sent_at{};  // when the request, or the last piece of its body, was sent
 
   static std::size_t on_header(char* data, std::size_t, std::size_t length, void* self) noexcept {
@@ -63,6 +63,10 @@ struct Exchange {
     const auto event = exchange.parser.feed({data, length});
     exchange.parser.head().peer_is_private = peer_is_private;
     if (event == HeadParser::Event::kRefused) return 0;
+    // Only a proxy says 407; it is no word of the registry's.
+    exchange.proxy_refused =
+        event == HeadParser::Event::kHead && exchange.way.is_proxied() && exchange.parser.head().status == 407;
+    if (exchange.proxy_refused) return 0;
     if (event == HeadParser::Event::kHead && !exchange.handler.on_head(exchange.parser.head())) {
       exchange.aborted = true;
       return 0;
@@ -90,7 +94,7 @@ struct Exchange {
 
   static curl_socket_t on_open_socket(void* self, curlsocktype, curl_sockaddr* address) noexcept {
     auto& exchange = *static_cast<Exchange*>(self);
-    if (exchange.request.refuse_private_addresses && !exchange.proxied && is_private_address(address->addr)) {
+    if (exchange.request.refuse_private_addresses && !exchange.way.is_proxied() && is_private_address(address->addr)) {
       exchange.address_refused = true;
       return CURL_SOCKET_BAD;
     }
@@ -101,8 +105,8 @@ struct Exchange {
   // Also for a connection that is used again, whose socket was opened under another request's rules.
   static int on_connected(void* self, char* peer, char*, int, int) noexcept {
     auto& exchange = *static_cast<Exchange*>(self);
-    const bool is_private =
-        exchange.proxied ? is_private_literal(exchange.url.host) : is_private_address_text(peer == nullptr ? "" : peer);
+    const bool is_private = exchange.way.is_proxied() ? is_private_literal(exchange.way.url.host)
+                                                      : is_private_address_text(peer == nullptr ? "" : peer);
     exchange.parser.head().peer_is_private = is_private;
     if (is_private && exchange.request.refuse_private_addresses) {
       exchange.address_refused = true;
@@ -125,9 +129,8 @@ class CurlConnection final : public HttpConnection {
   CurlConnection& operator=(const CurlConnection&) = delete;
 
   void close_idle() override {
-    if (easy_ != nullptr) curl_easy_cleanup(easy_);
+    forget_handle();
     if (multi_ != nullptr) curl_multi_cleanup(multi_);
-    easy_ = nullptr;
     multi_ = nullptr;
   }
 
@@ -135,29 +138,35 @@ class CurlConnection final : public HttpConnection {
                                           std::stop_token stop) override {
     const auto url = Url::parse(request.url);
     if (!url) return unsupported(url.error().message);
-    const auto proxy = environment_.proxy_for(*url);
+    Exchange exchange{
+        request, handler, Way{*url, environment_.proxy_for(*url)}, {}, {}, CURL_SOCKET_BAD, false, false, false,
+        false,   {}};
     // Behind a proxy the socket's address is the proxy's: only what the URL says can be judged.
-    if (request.refuse_private_addresses && !proxy.empty() && is_private_literal(url->host)) {
-      return tl::unexpected(HttpFailure{Kind::kAddressRefused, Stage::kConnect,
-                                        "connect to " + url->authority() + ": an address inside is refused"});
+    if (request.refuse_private_addresses && exchange.way.is_proxied() && is_private_literal(url->host)) {
+      return failure(exchange, Kind::kAddressRefused, kInside, Stage::kConnect);
     }
     if (!curl_ready() || !open()) return unsupported("libcurl cannot be initialised");
-    Exchange exchange{request, handler, *url, !proxy.empty(), {}, {}, CURL_SOCKET_BAD, false, false, false, {}};
     const auto headers = to_slist(header_lines(request));
     if (!headers)
       return unsupported("a header of the request to " + url->authority() + " has control characters in it");
-    if (!configure(exchange, headers.get(), proxy)) {
-      return unsupported("libcurl refuses the request to " + url->authority());
-    }
+    if (!configure(exchange, headers.get())) return unsupported("libcurl refuses the request to " + url->authority());
     if (curl_multi_add_handle(multi_, easy_) != CURLM_OK) return unsupported("libcurl takes no request");
     auto result = run(exchange, stop);
     if (curl_multi_remove_handle(multi_, easy_) != CURLM_OK) close_idle();
+    // A handle that failed before it had a connection keeps its buffer, and then refuses options (curl 7.88).
+    if (!result) forget_handle();
     return result;
   }
 
  private:
   static tl::unexpected<HttpFailure> unsupported(std::string message) {
     return tl::unexpected(HttpFailure{Kind::kUnsupportedUrl, Stage::kResolve, std::move(message)});
+  }
+
+  // Connections stay: they are the multi handle's.
+  void forget_handle() {
+    if (easy_ != nullptr) curl_easy_cleanup(easy_);
+    easy_ = nullptr;
   }
 
   bool open() {
@@ -171,12 +180,12 @@ class CurlConnection final : public HttpConnection {
     configured_ = curl_easy_setopt(easy_, option, value) == CURLE_OK && configured_;
   }
 
-  bool configure(Exchange& exchange, curl_slist* headers, const std::string& proxy) {
+  bool configure(Exchange& exchange, curl_slist* headers) {
     const auto& request = exchange.request;
     curl_easy_reset(easy_);  // keeps connections
     configured_ = true;
     set(CURLOPT_ERRORBUFFER, exchange.error_text.data());
-    set(CURLOPT_URL, exchange.url.text.c_str());
+    set(CURLOPT_URL, exchange.way.url.text.c_str());
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_PATH_AS_IS, 1L);
     set(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
@@ -193,7 +202,7 @@ class CurlConnection final : public HttpConnection {
     set(CURLOPT_HTTPHEADER, headers);
     set(CURLOPT_HEADEROPT, static_cast<long>(CURLHEADER_SEPARATE));  // no token for a proxy
     set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    set(CURLOPT_PROXY, proxy.c_str());  // "": none, whatever the environment says
+    set(CURLOPT_PROXY, exchange.way.proxy.c_str());  // "": none, whatever the environment says
     set(CURLOPT_NOPROXY, "");
     set_trust();
     set_method(exchange);
@@ -217,6 +226,7 @@ class CurlConnection final : public HttpConnection {
     set(CURLOPT_SSL_VERIFYHOST, 2L);
     set(CURLOPT_CAINFO, file);
     set(CURLOPT_CAPATH, folder);
+    set(CURLOPT_PROXY_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
     set(CURLOPT_PROXY_CAINFO, file);
     set(CURLOPT_PROXY_CAPATH, folder);
   }
@@ -267,18 +277,16 @@ class CurlConnection final : public HttpConnection {
   std::optional<HttpFailure> timed_out(const Exchange& exchange, Clock::duration elapsed, Clock::time_point now) {
     const auto& request = exchange.request;
     const auto late = [&](Kind kind, std::chrono::milliseconds limit, const char* what) {
-      const auto text = limit.count() % 1000 == 0 ? std::to_string(limit.count() / 1000) + " s"
-                                                  : std::to_string(limit.count()) + " ms";
-      return failure(exchange, kind, what + text).value();
+      return failure(exchange, kind, not_within(what, limit)).value();
     };
     if (request.total_timeout.count() > 0 && elapsed >= request.total_timeout) {
-      return late(Kind::kTotalTimeout, request.total_timeout, "not finished within ");
+      return late(Kind::kTotalTimeout, request.total_timeout, "not finished");
     }
     if (!exchange.request_sent && elapsed >= request.connect_timeout) {
-      return late(Kind::kTimeout, request.connect_timeout, "no answer within ");
+      return late(Kind::kTimeout, request.connect_timeout, "no answer");
     }
     if (exchange.request_sent && !exchange.parser.complete() && now - exchange.sent_at >= request.head_timeout) {
-      return late(Kind::kTimeout, request.head_timeout, "not complete within ");
+      return late(Kind::kTimeout, request.head_timeout, "not complete");
     }
     return std::nullopt;
   }
@@ -290,34 +298,42 @@ class CurlConnection final : public HttpConnection {
     sockaddr_storage peer{};
     socklen_t length = sizeof peer;
     const bool connected = ::getpeername(exchange.socket, reinterpret_cast<sockaddr*>(&peer), &length) == 0;
-    return connected && exchange.url.is_https() && !exchange.proxied ? Stage::kTls : Stage::kConnect;
+    const bool there = exchange.way.is_proxied() ? number(CURLINFO_HTTP_CONNECTCODE) == 200 : connected;
+    return there && exchange.way.url.is_https() ? Stage::kTls : Stage::kConnect;
   }
 
-  tl::unexpected<HttpFailure> failure(const Exchange& exchange, Kind kind, const std::string& why,
+  tl::unexpected<HttpFailure> failure(const Exchange& exchange, Kind kind, std::string_view why,
                                       std::optional<Stage> at = std::nullopt) const {
-    const auto where = at.value_or(stage(exchange));
-    const auto& host = where == Stage::kResolve ? exchange.url.host : exchange.url.authority();
-    std::string target = where == Stage::kConnect ? exchange.url.host + ":" + std::to_string(exchange.url.port) : host;
-    return tl::unexpected(
-        HttpFailure{kind, where, std::string(stage_name(where)) + " " + std::move(target) + ": " + why});
+    return tl::unexpected(failure_of(exchange.way, kind, at.value_or(stage(exchange)), why));
   }
 
-  // curl's words, unless they could repeat a proxy's password.
   static std::string words(const Exchange& exchange, CURLcode code) {
-    const std::string_view text(exchange.error_text.data());
-    if (text.empty() || text.find('@') != std::string_view::npos) return curl_easy_strerror(code);
-    return printable(text, 200);
+    return safe_words(exchange.error_text.data(), curl_easy_strerror(code));
   }
 
-  long verify_result() const {
+  long number(CURLINFO what) const {
     long result = 0;
-    curl_easy_getinfo(easy_, CURLINFO_SSL_VERIFYRESULT, &result);
+    if (easy_ != nullptr) curl_easy_getinfo(easy_, what, &result);
     return result;
   }
 
   tl::unexpected<HttpFailure> bad_certificate(const Exchange& exchange) const {
+    if (const long proxys = number(CURLINFO_PROXY_SSL_VERIFYRESULT); proxys != 0) {
+      return tl::unexpected(proxy_failure(exchange.way, Kind::kCertificate, Stage::kTls, certificate_problem(proxys)));
+    }
     const char* remedy = custom_ca_ ? "" : "; name your own CA with --ca-file";
-    return failure(exchange, Kind::kCertificate, certificate_problem(verify_result()) + remedy, Stage::kTls);
+    const auto problem = certificate_problem(number(CURLINFO_SSL_VERIFYRESULT));
+    return failure(exchange, Kind::kCertificate, problem + remedy, Stage::kTls);
+  }
+
+  // No connection, no tunnel, or no leave to make one.
+  tl::unexpected<HttpFailure> not_connected(const Exchange& exchange, CURLcode code) const {
+    if (exchange.address_refused) return failure(exchange, Kind::kAddressRefused, kInside, Stage::kConnect);
+    const long proxy_error = code == CURLE_PROXY ? number(CURLINFO_PROXY_ERROR) : 0;
+    const bool refused = proxy_error == CURLPX_USER_REJECTED || proxy_error == CURLPX_NO_AUTH;
+    const long os_error = code == CURLE_COULDNT_CONNECT ? number(CURLINFO_OS_ERRNO) : 0;
+    const auto why = os_error != 0 ? std::string(std::strerror(static_cast<int>(os_error))) : words(exchange, code);
+    return failure(exchange, refused ? Kind::kProxyRefused : Kind::kConnect, why, Stage::kConnect);
   }
 
   tl::expected<void, HttpFailure> outcome(const Exchange& exchange, CURLcode code, const std::stop_token& stop) const {
@@ -330,38 +346,27 @@ class CurlConnection final : public HttpConnection {
     if (stop.stop_requested()) return failure(exchange, Kind::kStopped, "stopped");
     const std::string_view text(exchange.error_text.data());
     const auto says = [text](std::string_view part) { return text.find(part) != std::string_view::npos; };
+    if (exchange.proxy_refused) return tl::unexpected(proxy_refusal(exchange.way, 407));
+    const long tunnel = number(CURLINFO_HTTP_CONNECTCODE);
+    if (!exchange.request_sent && tunnel >= 300) return tl::unexpected(proxy_refusal(exchange.way, tunnel));
     switch (code) {
       case CURLE_COULDNT_RESOLVE_HOST:
         return failure(exchange, Kind::kDns, "the name cannot be resolved", Stage::kResolve);
       case CURLE_COULDNT_RESOLVE_PROXY:
-        return failure(exchange, Kind::kDns, "the proxy's name cannot be resolved", Stage::kResolve);
+        return tl::unexpected(proxy_failure(exchange.way, Kind::kDns, Stage::kResolve, "its name cannot be resolved"));
       case CURLE_COULDNT_CONNECT:
       case CURLE_ABORTED_BY_CALLBACK:
-      case CURLE_PROXY: {
-        if (exchange.address_refused) {
-          return failure(exchange, Kind::kAddressRefused, "an address inside is refused", Stage::kConnect);
-        }
-        long number = 0;
-        curl_easy_getinfo(easy_, CURLINFO_OS_ERRNO, &number);
-        const bool known = code == CURLE_COULDNT_CONNECT && number != 0;
-        const auto why = known ? std::string(std::strerror(static_cast<int>(number))) : words(exchange, code);
-        return failure(exchange, Kind::kConnect, (exchange.proxied ? "by the proxy: " : "") + why, Stage::kConnect);
-      }
+      case CURLE_PROXY:
+        return not_connected(exchange, code);
       case CURLE_OPERATION_TIMEDOUT:
         return failure(exchange, Kind::kTimeout, "no answer in time");
       case CURLE_PEER_FAILED_VERIFICATION:
         return bad_certificate(exchange);
       case CURLE_SSL_CACERT_BADFILE:
-        return failure(exchange, Kind::kCertificate,
-                       "the CA certificates cannot be read from " + printable(environment_.cas.file, 300), Stage::kTls);
+        return failure(exchange, Kind::kCertificate, cas_unreadable(environment_.cas), Stage::kTls);
       case CURLE_SSL_CONNECT_ERROR:
-        if (verify_result() > 1) return bad_certificate(exchange);
-        if (says("unsupported protocol") || says("protocol version")) {
-          return failure(exchange, Kind::kCertificate, "it offers no TLS 1.2 or newer", Stage::kTls);
-        }
-        if (says("wrong version number") || says("packet length too long")) {
-          return failure(exchange, Kind::kCertificate, "it does not speak TLS; http:// needs --insecure", Stage::kTls);
-        }
+        if (number(CURLINFO_SSL_VERIFYRESULT) > 1) return bad_certificate(exchange);
+        if (const auto refusal = tls_refusal(text)) return failure(exchange, Kind::kCertificate, *refusal, Stage::kTls);
         return failure(exchange, Kind::kTls, words(exchange, code), Stage::kTls);
       case CURLE_UNSUPPORTED_PROTOCOL:  // HTTP/0.9
       case CURLE_WEIRD_SERVER_REPLY:

@@ -89,6 +89,7 @@ Fault fault_of(const HttpFailure& failure, int status) {
       break;
     case From::kCertificate:
     case From::kAddressRefused:
+    case From::kProxyRefused:
       kind = Fault::Kind::kPermanent;
       break;
     case From::kUnsupportedUrl:

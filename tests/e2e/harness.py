@@ -75,7 +75,8 @@ class Sandbox:
         return process
 
     def daemon(self, *arguments, env=None, wait=True, socket=None, wrap=()):
-        """A pullamad in the foreground, its log in daemon.log; returns once it answers."""
+        """A pullamad in the foreground, its log in daemon.log; returns once it answers. `wrap`: a command that runs it,
+        somewhere else for example, as namespaces.py has them."""
         log = open(self.root / "daemon.log", "ab")
         with log:
             process = self.spawn(*wrap, PULLAMAD, *arguments, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -183,10 +184,14 @@ class Sandbox:
 
     def checkpoint(self, blob):
         """The checkpoint of a blob's download, or None."""
-        try:
-            return json.loads((self.models / ".pullm" / f"sha256-{blob.hex}.json").read_text())
-        except FileNotFoundError:
-            return None
+        return read_checkpoint(self.models, blob)
+
+
+def read_checkpoint(models, blob):
+    try:
+        return json.loads((models / ".pullm" / f"sha256-{blob.hex}.json").read_text())
+    except FileNotFoundError:
+        return None
 
 
 def covered(checkpoint):

@@ -221,6 +221,21 @@ TEST_CASE("a refused connection and an unknown name say host and stage") {
   }
 }
 
+TEST_CASE("a connection goes on after a name that could not be resolved, and after one that could not be reached") {
+  const RawServer server(always("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+  CurlHttp http({});
+  const auto connection = http.connect({});
+  RecordingHandler handler;
+  for (int i = 0; i < 3; ++i) {
+    // More than 63 characters between dots are no name, which no name server needs to be asked about.
+    const auto unknown = connection->perform(get("http://" + std::string(64, 'a') + ".invalid/"), handler, {});
+    REQUIRE_FALSE(unknown);
+    CHECK_MESSAGE(unknown.error().kind == Kind::kDns, unknown.error().message);
+    CHECK(unknown.error().stage == Stage::kResolve);
+    REQUIRE(connection->perform(get(server.url("/")), handler, {}));
+  }
+}
+
 TEST_CASE("addresses inside are refused when asked to, also on a kept connection") {
   const RawServer server(always("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
   CurlHttp http({});
@@ -336,6 +351,33 @@ TEST_CASE("a proxy that refuses the tunnel never sees the token") {
   CHECK(seen.starts_with("CONNECT registry.example:443 HTTP/1.1\r\n"));
   CHECK(seen.find("Bearer") == std::string::npos);
   CHECK(handler.heads == 0);
-  CHECK(result.error().message.find("hush") == std::string::npos);
-  CHECK_MESSAGE(result.error().message.find("407") != std::string::npos, result.error().message);
+  CHECK(result.error().kind == Kind::kProxyRefused);
+  CHECK(result.error().message ==
+        "connect to registry.example:443 through the proxy http://127.0.0.1:" + std::to_string(proxy.port()) +
+            ": the proxy wants another user or password than the daemon's environment gives "
+            "it (407)");
+}
+
+TEST_CASE("a tunnel that is not to be had for now is no verdict") {
+  const RawServer proxy(always("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"));
+  NetworkEnvironment environment;
+  environment.https_proxy = "127.0.0.1:" + std::to_string(proxy.port());
+  CurlHttp http(environment);
+  RecordingHandler handler;
+  const auto result = http.connect({})->perform(get("https://registry.example/v2/"), handler, {});
+  REQUIRE_FALSE(result);
+  CHECK(result.error().kind == Kind::kConnect);
+  CHECK_MESSAGE(result.error().message.find("503") != std::string::npos, result.error().message);
+}
+
+TEST_CASE("a 407 is the proxy's word, also where it could be taken for the registry's") {
+  const RawServer proxy(always("HTTP/1.1 407 Who\r\nContent-Length: 0\r\n\r\n"));
+  NetworkEnvironment environment;
+  environment.http_proxy = "http://127.0.0.1:" + std::to_string(proxy.port());
+  CurlHttp http(environment);
+  RecordingHandler handler;
+  const auto result = http.connect({})->perform(get("http://registry.example/v2/"), handler, {});
+  REQUIRE_FALSE(result);
+  CHECK(result.error().kind == Kind::kProxyRefused);
+  CHECK(handler.heads == 0);
 }
