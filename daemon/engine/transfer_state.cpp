@@ -110,7 +110,7 @@ void TransferState::release(unsigned id, std::uint64_t at, std::optional<io::Xxh
   const std::lock_guard lock(mutex_);
   plan_.release(workers_.at(id).claim, at, std::move(state));
   if (single_owner_ == id) single_owner_.reset();
-  workers_.end(id);
+  workers_.end(id, clock_.now());
   work_.notify_all();
 }
 

@@ -9,6 +9,8 @@ namespace {
 // A range in flight is worth cutting in two while both halves are at least this long.
 constexpr std::uint64_t kMinSplitBytes = 1ULL << 20;
 constexpr auto kSlowAfter = std::chrono::seconds(10);
+// A claim that has just begun says nothing about its connection yet.
+constexpr auto kMeasuredAfter = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -30,12 +32,17 @@ void Workers::begin(unsigned id, const Claim& claim, Time now) {
   worker.position = claim.begin;
   worker.previous_end = claim.end;
   worker.meter = SpeedMeter(kSlowAfter);
-  worker.fine_until = now;
+  worker.begun = worker.fine_until = now;
   worker.slow = false;
 }
 
-void Workers::end(unsigned id) {
+void Workers::end(unsigned id, Time now) {
   Worker& worker = workers_.at(id);
+  const auto took = now - worker.begun;
+  if (took < kMeasuredAfter && took > Time::duration::zero() && worker.position > worker.claim.begin) {
+    worker.rate =
+        static_cast<double>(worker.position - worker.claim.begin) / std::chrono::duration<double>(took).count();
+  }
   worker.claim = {};
   worker.position = 0;
 }
@@ -59,20 +66,27 @@ std::optional<Claim> Workers::split_largest() {
   return taken;
 }
 
-void Workers::sample(Time now, bool throttled) {
+std::optional<double> Workers::median_without(unsigned id) const {
   std::vector<double> rates;
+  for (const auto& [other, worker] : workers_) {
+    if (other != id && worker.rate) rates.push_back(*worker.rate);
+  }
+  if (rates.empty()) return std::nullopt;
+  const auto middle = rates.begin() + static_cast<std::ptrdiff_t>((rates.size() - 1) / 2);
+  std::nth_element(rates.begin(), middle, rates.end());
+  return *middle;
+}
+
+void Workers::sample(Time now, bool throttled) {
   for (auto& [id, worker] : workers_) {
     worker.meter.sample(now, worker.bytes);
-    if (worker.busy()) rates.push_back(worker.meter.bytes_per_second());
+    if (worker.busy() && now - worker.begun >= kMeasuredAfter) worker.rate = worker.meter.bytes_per_second();
   }
-  if (throttled || rates.size() < 3) {
-    for (auto& [id, worker] : workers_) worker.fine_until = now;
-    return;
-  }
-  std::sort(rates.begin(), rates.end());
-  const double median = rates[rates.size() / 2];
   for (auto& [id, worker] : workers_) {
-    if (!worker.busy() || worker.meter.bytes_per_second() * 10 >= median) worker.fine_until = now;
+    const auto median = median_without(id);
+    const bool measured = now - worker.begun >= kMeasuredAfter;
+    const bool fine = !worker.busy() || (measured && (!median || *worker.rate * 10 >= *median));
+    if (throttled || fine) worker.fine_until = now;
     worker.slow = now - worker.fine_until >= kSlowAfter;
   }
 }

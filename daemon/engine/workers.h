@@ -19,7 +19,9 @@ struct Worker {
   std::uint64_t bytes = 0;     // received by this connection, over all its claims
   std::optional<std::uint64_t> previous_end;
   SpeedMeter meter{std::chrono::seconds(10)};
-  Time fine_until;  // the last time it was not slow
+  std::optional<double> rate;  // bytes a second, as last seen at work; nothing before it was worth measuring
+  Time begun;                  // its claim
+  Time fine_until;             // the last time it was not slow
   bool slow = false;
 
   bool busy() const { return claim.end > position; }
@@ -38,16 +40,19 @@ class Workers {
   unsigned receiving() const;
   // A new claim: its clock for slowness starts.
   void begin(unsigned id, const Claim& claim, Time now);
-  void end(unsigned id);
+  void end(unsigned id, Time now);
 
   // Cuts the largest range in flight in two where both halves are worth a request; the second half, from which the
   // worker is cut off already.
   std::optional<Claim> split_largest();
-  // A connection is slow after ten seconds under a tenth of the median of the busy ones. While the rate is limited on
-  // purpose nobody is.
+  // A connection is slow after ten seconds under a tenth of the others' median. Those that have run out of work count
+  // with what they last did, or the last one would crawl to the end. While the rate is limited on purpose nobody is.
   void sample(Time now, bool throttled);
 
  private:
+  // Bytes a second; nothing where no other has shown any.
+  std::optional<double> median_without(unsigned id) const;
+
   std::map<unsigned, Worker> workers_;
   unsigned next_id_ = 0;
 };
