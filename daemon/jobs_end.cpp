@@ -133,6 +133,14 @@ void Jobs::wait_for_space(const JobPtr& job, Live& live, Error error) {
   live.waiting_until.reset();
   const JobPtr waiting = mark(job->id, JobState::kWaitingSpace, error);
   publish(*waiting, event::JobWaiting{proto::JobState::kWaitingSpace, error.message, std::nullopt, error});
+  // What is free now, before anybody can have tidied up: an increase is measured against it.
+  ports_.storage([this, id = job->id, turn, dir = job->models_dir] {
+    const auto free = transfers_.free_bytes(dir);
+    ports_.post([this, id, turn, bytes = free ? *free : 0] {
+      const auto known = live_.find(id);
+      if (known != live_.end() && known->second.turn == turn) known->second.free_before = bytes;
+    });
+  });
   watch_space(job->id, turn, ports_.now_ms());
 }
 
@@ -155,11 +163,13 @@ void Jobs::watch_space(const std::string& id, std::uint64_t turn, std::int64_t s
         const std::uint64_t missing = total - live.progress.bytes_done();
         const bool fits =
             total != 0 && bytes >= engine::kSpaceReserveBytes && bytes - engine::kSpaceReserveBytes >= missing;
-        const bool grew =
-            live.free_before && bytes > *live.free_before && bytes - *live.free_before >= engine::kSpaceReserveBytes;
+        // What is allocated already is not missing, so less than the whole may do.
+        const std::uint64_t before = live.free_before.value_or(bytes);
+        const bool grew = bytes > before && bytes - before >= engine::kSpaceReserveBytes;
+        const bool reserve_is_back = before < engine::kSpaceReserveBytes && bytes >= engine::kSpaceReserveBytes;
         const bool overdue = ports_.now_ms() - since_ms >= milliseconds(kSpaceGivesUpGuessing).count();
-        live.free_before = std::min(live.free_before.value_or(bytes), bytes);
-        if (!fits && !grew && !overdue) return watch_space(id, turn, since_ms);
+        live.free_before = std::min(before, bytes);
+        if (!fits && !grew && !reserve_is_back && !overdue) return watch_space(id, turn, since_ms);
         activate(id, true);
         settle();
       });

@@ -149,6 +149,20 @@ TEST_CASE("without a known size, clearly more room than before is tried") {
   CHECK(desk.state("j1") == JobState::kActive);
 }
 
+TEST_CASE("a disk that was full has room again for what is allocated already, however much is missing") {
+  Desk desk;
+  desk.start("m");
+  desk.transfers.free = 0;
+  const engine::BlobRef blob{Digest::from_bytes({1}), 1ULL << 40, 1, 1};
+  desk.transfers.report("j1", engine::ManifestFetched{Digest::from_bytes({2}), 1, 1ULL << 40, {blob}});
+  desk.transfers.end("j1", fail(disk_full()));
+  desk.wait_for("j1", JobState::kWaitingSpace);
+  desk.loop.run_pending();
+  desk.transfers.free = 64ULL << 20;  // before the first look
+  desk.fire_timers();
+  CHECK(desk.state("j1") == JobState::kActive);
+}
+
 TEST_CASE("what is final fails at once, whoever waits") {
   for (const ErrorCode code : {ErrorCode::kNotFound, ErrorCode::kAuthFailed, ErrorCode::kCorrupt, ErrorCode::kLocked}) {
     Desk desk;
