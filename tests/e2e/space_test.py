@@ -24,7 +24,7 @@ class SmallDisk:
         self.inside = with_mounts(f"mount -t tmpfs -o size={mib}m,mode=755 none '{box.models}'")
 
     def start(self, *flags):
-        self.daemon = self.box.daemon(*flags, inside=self.inside)
+        self.daemon = self.box.daemon(*flags, wrap=self.inside)
         self.models = pathlib.Path(f"/proc/{self.daemon.pid}/root{self.box.models}")
         return self.daemon
 
@@ -152,7 +152,7 @@ class ReadOnlyTest(SpaceCase):
                 else:
                     path.chmod(0o555)
                     self.addCleanup(path.chmod, 0o755)
-                daemon = self.box.daemon(inside=inside, wait=folder != ".pullm")
+                daemon = self.box.daemon(wrap=inside, wait=folder != ".pullm")
                 if folder == ".pullm":
                     self.assertEqual(daemon.wait(harness.PATIENCE), 1)
                     self.assertIn(str(path), self.box.daemon_log())
