@@ -38,9 +38,9 @@ class Silent:
 
 
 class StopEverywhereTest(harness.TestCase):
-    def stop_at(self, place, model, reached, inside=(), insecure=True, retries=6):
+    def stop_at(self, place, model, reached, wrap=(), insecure=True, retries=6):
         """`reached(wire)`: waits until the pull hangs there; it is called after each start."""
-        daemon = self.box.daemon(wrap=inside)
+        daemon = self.box.daemon(wrap=wrap)
         taken, options = {}, {"insecure": insecure, "max_retries": retries}
         with Wire(self.box.socket) as wire:
             wire.call("events.subscribe")
