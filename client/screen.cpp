@@ -34,7 +34,9 @@ std::string Screen::draw_live() {
   }
   const std::size_t room = look_.rows > 2 ? look_.rows - 1 : 1;
   const std::size_t rows = std::min(live_.size(), room);
-  out = "\r";
+  // A terminal that was made narrower may tell us a moment too late: rows that are too wide for it must be cut by it,
+  // not wrapped, or going up again would end in the wrong row.
+  out = "\r\x1b[?7l";
   for (std::size_t i = 0; i < rows; ++i) {
     if (i > 0) out += "\r\n";
     // Only what the new text leaves is erased, so nothing flickers; behind a full row there is nothing, and erasing
@@ -44,7 +46,7 @@ std::string Screen::draw_live() {
     if (width_of(row) < look_.columns) out += "\x1b[K";
   }
   if (rows < drawn_rows_) out += "\r\n\x1b[J\x1b[A";
-  out += "\r";
+  out += "\r\x1b[?7h";
   if (rows > 1) out += "\x1b[" + std::to_string(rows - 1) + "A";
   drawn_rows_ = rows;
   return out;
