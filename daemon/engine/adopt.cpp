@@ -66,6 +66,28 @@ std::optional<io::FileStat> partial_stat(io::FileSystem& fs, const Digest& diges
   return *stat;
 }
 
+// Whether a name that is not ours leads to the partial's bytes too: writing to it would change somebody else's file.
+bool has_foreign_name(io::FileSystem& fs, const Digest& digest, const io::FileStat& partial) {
+  std::uint64_t ours = 1;
+  // A crash may have left the second one beside the first.
+  for (const std::string& name : {store::keep_path(digest), store::keep_path(digest) + ".tmp"}) {
+    const auto kept = fs.stat(name);
+    if (kept && kept->same_file(partial)) ++ours;
+  }
+  return partial.links > ours;
+}
+
+// Such a partial loses our names and keeps its others.
+Status leave_foreign_file(io::FileSystem& fs, const Digest& digest) {
+  const auto partial = partial_stat(fs, digest);
+  if (!partial || !has_foreign_name(fs, digest, *partial)) return {};
+  const auto kept = fs.stat(store::keep_path(digest));
+  if (kept && kept->same_file(*partial)) {
+    if (auto removed = fs.remove(store::keep_path(digest)); !removed) return removed;
+  }
+  return fs.remove(store::partial_path(digest));
+}
+
 // An Ollama server's unfinished download becomes our partial, if nobody has it open. Returns its plan.
 std::optional<ChunkPlan> adopt_ollama(io::FileSystem& fs, const BlobRef& blob, std::uint64_t chunk_bytes) {
   const auto found = read_ollama_partial(fs, blob.digest, blob.size_bytes);
@@ -75,10 +97,11 @@ std::optional<ChunkPlan> adopt_ollama(io::FileSystem& fs, const BlobRef& blob, s
   auto plan = adopted_plan(blob.size_bytes, chunk_bytes, found->present);
   auto file = fs.open(foreign, io::OpenMode::kReadWrite);
   if (!file) return std::nullopt;
+  const auto before = (*file)->stat();
   const auto free = (*file)->nobody_else_has_it_open();
-  bool in_place = free && *free;
-  if (free && !*free) return std::nullopt;
-  if (!free && !fs.reflink(foreign, ours)) return std::nullopt;
+  if (!before || (free && !*free)) return std::nullopt;
+  const bool in_place = free && before->links == 1;
+  if (!in_place && !fs.reflink(foreign, ours)) return std::nullopt;
   if (!in_place) {
     file = fs.open(ours, io::OpenMode::kReadWrite);
     if (!file) return std::nullopt;
@@ -107,6 +130,8 @@ Result<Start> find_start(io::FileSystem& fs, const BlobRef& blob, std::uint64_t 
   store::Keep keep(fs);
   const std::string path = store::partial_path(blob.digest);
   if (auto restored = keep.restore(blob.digest, path); !restored) return fail(restored.error());
+
+  if (auto left = leave_foreign_file(fs, blob.digest); !left) return fail(left.error());
 
   Loaded loaded = load_checkpoint(fs, blob, chunk_bytes, partial_stat(fs, blob.digest));
   if (loaded.origin == Origin::kBad) {

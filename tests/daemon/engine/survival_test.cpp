@@ -84,6 +84,34 @@ TEST_CASE("a download of Ollama that somebody has open is left alone") {
   CHECK(f.read(store::blob_path(model.digest)) == model.bytes);
 }
 
+TEST_CASE("a download of Ollama that has another name too is not written to") {
+  PullFixture f;
+  const Model model(f);
+  const std::string data = model.bytes.substr(0, 4'000'000) + std::string(8'000'000, '\0');
+  write(f, store::ollama_partial_path(model.digest), data);
+  write(f, store::ollama_part_path(model.digest, 0),
+        "{\"N\":0,\"Offset\":0,\"Size\":12000000,\"Completed\":4000000}\n");
+  std::filesystem::create_hard_link(f.path(store::ollama_partial_path(model.digest)), f.path("elsewhere"));
+  REQUIRE(f.pull());
+  CHECK(f.read("elsewhere") == data);
+  CHECK(f.read(store::blob_path(model.digest)) == model.bytes);
+}
+
+TEST_CASE("a partial that another name leads to as well is left to that name") {
+  for (const bool in_keep : {false, true}) {
+    CAPTURE(in_keep);
+    PullFixture f;
+    const Model model(f);
+    const auto planted = in_keep ? store::keep_path(model.digest) : store::partial_path(model.digest);
+    write(f, planted, "not yours");
+    std::filesystem::create_hard_link(f.path(planted), f.path("elsewhere"));
+    REQUIRE(f.pull());
+    CHECK(f.read("elsewhere") == "not yours");
+    CHECK(std::filesystem::hard_link_count(f.path("elsewhere")) == 1);
+    CHECK(f.read(store::blob_path(model.digest)) == model.bytes);
+  }
+}
+
 TEST_CASE("a checkpoint of the original pullama counts as far as its verified run goes") {
   PullFixture f;
   const Model model(f);
