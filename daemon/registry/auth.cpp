@@ -6,6 +6,7 @@
 
 #include "common/duration_text.h"
 #include "daemon/registry/ascii.h"
+#include "daemon/registry/base64.h"
 #include "daemon/registry/error_text.h"
 #include "daemon/registry/http_date.h"
 
@@ -14,6 +15,8 @@ namespace {
 
 // A token's ts is compared with the server's clock; how much it forgives is not known, this much is worth a word.
 constexpr std::chrono::seconds kNotableSkew{120};
+// Taking out a shorter one would spoil the words, and hints at what it is.
+constexpr std::size_t kNotablePassword = 4;
 
 std::vector<Challenge> challenges_of(const HttpHead& head) {
   std::vector<std::string_view> values;
@@ -31,6 +34,23 @@ const Challenge* find_scheme(const std::vector<Challenge>& challenges, std::stri
 
 std::string joined(std::string text, const std::string& more) {
   if (!more.empty()) text += (text.empty() ? "" : "; ") + more;
+  return text;
+}
+
+// Text without what an Authorization header holds: token, signature, or login and password.
+std::string without_secrets(std::string text, const std::string& authorization) {
+  const auto hide = [&text](std::string_view secret) {
+    for (auto at = secret.empty() ? std::string::npos : text.find(secret); at != std::string::npos;
+         at = text.find(secret, at)) {
+      text.replace(at, secret.size(), "…");
+    }
+  };
+  const std::string secret = authorization.substr(authorization.find(' ') + 1);
+  hide(secret);
+  if (!authorization.starts_with("Basic ")) return text;
+  const auto login = from_base64(secret).value_or("");
+  const auto colon = login.find(':');
+  if (colon != std::string::npos && login.size() - colon > kNotablePassword) hide(login.substr(colon + 1));
   return text;
 }
 
@@ -167,7 +187,7 @@ Outcome<std::string> Authenticator::ask_for_token(HttpConnection& connection, co
   const auto service = "the token service " + (parsed ? parsed->authority() : std::string("?"));
   const int status = response->head.status;
   if (status >= 400) {
-    const auto words = error_text(response->body);
+    const auto words = error_text(without_secrets(response->body, authorization));
     auto message = service + " answers " + std::to_string(status) + (words.empty() ? "" : ": " + words);
     auto fault = fault_of_status(response->head, std::move(message), clock_.wall());
     if (fault.kind == Fault::Kind::kPermanent) {
@@ -204,13 +224,7 @@ Fault Authenticator::denied(const std::string& repository, const HttpHead& refus
 
 std::string Authenticator::redacted(std::string text) const {
   const std::lock_guard lock(mutex_);
-  for (const auto& [repository, state] : states_) {
-    const auto space = state.grant.header.find(' ');
-    if (space == std::string::npos) continue;
-    const auto secret = state.grant.header.substr(space + 1);
-    for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at))
-      text.replace(at, secret.size(), "…");
-  }
+  for (const auto& [repository, state] : states_) text = without_secrets(std::move(text), state.grant.header);
   return text;
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 #include <thread>
 
+#include "daemon/registry/base64.h"
 #include "tests/daemon/registry/registry_fixture.h"
 
 using namespace pullama::registry;
@@ -246,6 +247,27 @@ TEST_CASE("what a registry repeats of our secrets is not shown") {
   REQUIRE_FALSE(manifest);
   check_no_secrets(manifest.error());
   CHECK(manifest.error().error.message.find("you sent") != std::string::npos);
+}
+
+TEST_CASE("nor is what a registry or a token service repeats of a login") {
+  RegistryFixture fixture("r.example:5000", true);
+  fixture.write_docker_config("r.example:5000");
+  const auto repeated = "you sent " + RegistryFixture::basic().substr(6) + ", that is " +
+                        from_base64(RegistryFixture::basic().substr(6)).value_or("?");
+  fixture.http.reply(fixture.manifest_url(), fixture.challenge("http://r.example:5001/token"));
+  fixture.http.reply("http://r.example:5001/token?*", {403, {}, repeated});
+  auto manifest = pull_manifest(fixture);
+  REQUIRE_FALSE(manifest);
+  check_no_secrets(manifest.error());
+  CHECK(manifest.error().error.message.find(RegistryFixture::basic().substr(6)) == std::string::npos);
+  CHECK(manifest.error().error.message.find("you sent") != std::string::npos);
+
+  fixture.http.reply(fixture.manifest_url(), {401, {{"WWW-Authenticate", "Basic realm=\"x\""}}, ""});
+  fixture.http.reply(fixture.manifest_url(), {403, {}, repeated});
+  manifest = pull_manifest(fixture);
+  REQUIRE_FALSE(manifest);
+  check_no_secrets(manifest.error());
+  CHECK(manifest.error().error.message.find(RegistryFixture::basic().substr(6)) == std::string::npos);
 }
 
 TEST_CASE("a token is kept, replaced when it is refused, and said so") {
