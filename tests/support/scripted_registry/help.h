@@ -34,7 +34,7 @@ FAULT, which requests: "port":"registry|cdn", "method", "path":REGEX, "range_fro
 "stall_after":N with "stall_s", all in body bytes; "rate":BYTES_A_SECOND, "drip_bytes":N every "drip_ms", "delay_ms" before
 the first byte, "slow_headers_ms" between the header's bytes, "close_before", "reset_before" (no answer at all).
 
-The control port, plain HTTP with JSON: GET /_control/state; POST /_control/script (adds models, replaces the other parts
+The control port, plain HTTP with JSON: GET /_control/state (what there is, "open" requests); POST /_control/script (adds models, replaces the other parts
 that it has), /_control/faults (a list, appended), /_control/expire (all signed URLs until now), /_control/revoke (all
 tokens until now), /_control/reset (RST on every open connection).
 )";

@@ -84,7 +84,7 @@ json Registry::state() {
   }
   json faults = json::array();
   for (const Fault& fault : script_.faults) faults.push_back({{"seen", fault.seen}});
-  return {{"models", models}, {"faults", faults}, {"tokens", tokens_.given()}};
+  return {{"models", models}, {"faults", faults}, {"tokens", tokens_.given()}, {"open", open_.load()}};
 }
 
 const Fault* Registry::choose_fault(const std::string& port, const httplib::Request& request, Fault& copy) {
@@ -209,7 +209,16 @@ Answer Registry::answer_cdn(const httplib::Request& request) {
                                       : bytes_of(request, "sha256:" + hex, found->second);
 }
 
+namespace {
+struct Open {
+  explicit Open(std::atomic<int>& count) : count_(count) { ++count_; }
+  ~Open() { --count_; }
+  std::atomic<int>& count_;
+};
+}  // namespace
+
 void Registry::serve(const std::string& port, const httplib::Request& request, Wire& wire) {
+  const Open counted(open_);
   const double begin = seconds_now();
   Answer answer;
   Fault copy;

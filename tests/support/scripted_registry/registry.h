@@ -3,6 +3,7 @@
 
 #include <httplib.h>
 
+#include <atomic>
 #include <cstdio>
 #include <memory>
 #include <mutex>
@@ -57,6 +58,7 @@ class Registry {
   Throttle total_;
   std::string registry_url_, cdn_scheme_;
   int cdn_port_ = 0;
+  std::atomic<int> open_{0};  // requests that are being answered
   std::mutex log_mutex_;  // guards log_
   std::FILE* log_ = nullptr;
 };
