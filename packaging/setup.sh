@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what building and testing needs, from the distribution's packages (Debian 12 and its descendants).
-# Usage: packaging/setup.sh [--build|--all] [--yes]
-#   --build  compiler and libraries only; --all (default) also what the tests use
+# Usage: packaging/setup.sh [--build|--all|--bench] [--yes]
+#   --build  compiler and libraries only; --all (default) also what the tests use;
+#            --bench also the programs that the benchmarks compare with
 #   --yes    do not ask before using sudo
 # Does nothing, quietly, where everything is there already.
 set -eu
@@ -12,18 +13,21 @@ build='g++ cmake ninja-build pkg-config git ca-certificates
 demo='docker-registry curl python3 openssl'
 tests='ccache libcpp-httplib-dev doctest-dev clang-14 libclang-rt-14-dev clang-format-14
  nginx-light apache2-utils python3-jsonschema tmux strace jq procps iproute2 util-linux'
+bench='aria2 skopeo wget iptables ethtool'
 
 what=all ask=yes
 for arg in "$@"; do
   case $arg in
     --build) what=build ;;
     --all) what=all ;;
+    --bench) what=bench ;;
     --yes) ask=no ;;
-    *) echo "setup.sh: unknown argument '$arg'; usage: packaging/setup.sh [--build|--all] [--yes]" >&2; exit 1 ;;
+    *) echo "setup.sh: unknown argument '$arg'; usage: packaging/setup.sh [--build|--all|--bench] [--yes]" >&2; exit 1 ;;
   esac
 done
 packages="$build $demo"
-[ "$what" = all ] && packages="$packages $tests"
+[ "$what" = build ] || packages="$packages $tests"
+[ "$what" = bench ] && packages="$packages $bench"
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   echo "setup.sh: this is no Debian; install the equivalents of: $packages" >&2

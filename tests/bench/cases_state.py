@@ -2,12 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
 import time
 
 from cases_blob import DOCKER_LAYER, pairs
 from cases_line import line
-from kit import GIB, MIB, Blob, Model, Sample, Server, harness
+from kit import GIB, MIB, Blob, Model, Sample, ScriptedRegistry, Server, harness
 
 
 def small_blobs(bench):
@@ -56,7 +57,7 @@ def resume(bench):
     ours, _ = pairs(bench, (64 if bench.quick else 256) * MIB)
     blob, server = ours.layers[0], Server(bench)
     host = line(bench, server, "--rate", 12_000_000)
-    enough, url = 0.9 * blob.size, f"http://{host}/v2/{ours.repository}/blobs/{blob.digest}"
+    enough, url = (0.5 if bench.quick else 0.9) * blob.size, f"http://{host}/v2/{ours.repository}/blobs/{blob.digest}"
 
     def second_run(begin, had):
         """What the server saw since `begin`, and how much of it was there when the first run was killed."""
@@ -106,6 +107,46 @@ def resume(bench):
     }, blob.size
 
 
+def first_request(bench):
+    """resume of a half-done partial: seconds from the command to the first request"""
+    contenders = {}
+    for gib in (1, 10):
+        size = gib * (16 * MIB if bench.quick else GIB)
+        model = Model(f"library/half{gib}", "latest", [Blob(seed=60 + gib, size=size)])
+        blob = model.layers[0]
+
+        def again(model=model, blob=blob):
+            registry = ScriptedRegistry(bench.box, {"models": [model.script()], "rate": {"total": blob.size // 4}})
+            daemon = bench.daemon()
+            call = ["--socket", daemon.socket, "--models-dir", daemon.models]
+            pull = [*call, "pull", "--insecure", "--quiet", "--no-autostart", registry.name(model)]
+            client = bench.box.start_pullama(*pull)
+
+            def half():
+                jobs = json.loads(bench.box.pullama(*call, "jobs", "--output", "json").stdout)["jobs"]
+                return bool(jobs) and jobs[0].get("bytes_done", 0) >= blob.size // 2
+
+            harness.wait_until(half, "half of it is there", every=0.01)
+            bench.box.kill(daemon)
+            client.communicate(timeout=30)
+            time.sleep(1)
+            restarted = bench.box.daemon(*call, socket=daemon.socket)
+            begin = time.time()
+            client = bench.box.start_pullama(*pull)
+            harness.wait_until(lambda: registry.log(begin), "the first request has ended", every=0.01)
+            later = harness.wait_until(lambda: [e for e in registry.log(begin) if blob.hex in e["path"]],
+                                       "the first range has ended", every=0.01)
+            first = min(entry["time"] for entry in later) - begin
+            bench.box.kill(restarted)
+            client.communicate(timeout=30)
+            bench.box.terminate(registry.process)
+            shutil.rmtree(daemon.models)
+            return Sample(first)
+
+        contenders[f"pullama {size / GIB:g} GiB"] = again
+    return contenders, 0
+
+
 def already_there(bench):
     """pull of what is already there"""
     ours, docker = pairs(bench, (64 if bench.quick else 2048) * MIB)
@@ -122,4 +163,4 @@ def already_there(bench):
     }, ours.total
 
 
-CASES = [small_blobs, last_byte_to_name, resume, already_there]
+CASES = [small_blobs, last_byte_to_name, resume, first_request, already_there]

@@ -14,7 +14,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 import harness  # noqa: E402
 from blobs import MIB, Blob, Model  # noqa: E402,F401
-from registries import Authority, free_port, listening  # noqa: E402
+from registries import Authority, ScriptedRegistry, free_port, listening  # noqa: E402,F401
 
 GIB = 1 << 30
 TICKS = os.sysconf("SC_CLK_TCK")
