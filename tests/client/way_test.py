@@ -296,6 +296,16 @@ class WayTest(harness.TestCase):
         self.assert_exit(run, 0)
         self.assert_one_line(run.stderr, "1 transfer waits")
 
+    def test_a_wrong_command_line_of_a_pull_is_told_by_its_events(self):
+        for words in (["m", "--chunk-size", "0"], ["pull", "--bogus", "m"], ["a//b"]):
+            with self.subTest(words=words):
+                run = self.box.pullama(*words, "--output", "json")
+                self.assertEqual((run.returncode, run.stderr), (1, ""))
+                last = json.loads(run.stdout.splitlines()[-1])
+                self.assertEqual((last["event"], last["Kind"]), ("pull_failed", "invalid_argument"))
+                self.assertTrue(last["Model"] and last["Message"])
+        self.assertFalse(self.box.socket.exists(), "no daemon was started")
+
     def test_ctrl_c_on_queue_start_lets_the_model_finish_and_leaves_the_rest_paused(self):
         self.assert_exit(self.box.pullama("queue", "add", "--insecure", self.name, "mistral:7b"), 0)
         client = self.box.start_pullama("queue", "start")
