@@ -27,6 +27,7 @@
 #include "daemon/rpc/server.h"
 #include "daemon/service.h"
 #include "daemon/store/models_dir.h"
+#include "daemon/store_service.h"
 #include "daemon/work_thread.h"
 
 namespace pullama {
@@ -51,9 +52,14 @@ class App {
         stores_({::getpid(), ::geteuid(), activated ? std::string() : endpoint_.path}),
         credentials_(registry::default_credential_paths()),
         http_(registry::process_network_environment()),
-        transfers_(stores_, http_, clock_, credentials_, options.user_agent),
+        transfers_(stores_, http_, clock_, credentials_, options.user_agent, options.prune),
         finished_(config.on_finished, config.on_finished_limit),
-        hub_(io_, [this] { return jobs_->snapshot(); }),
+        hub_(io_,
+             [this] {
+               proto::Snapshot snapshot = jobs_->snapshot();
+               upkeep_->add_to(snapshot.jobs);
+               return snapshot;
+             }),
         server_(io_, dispatcher_),
         signals_(io_, SIGTERM, SIGINT),
         transfers_deadline_(io_),
@@ -66,7 +72,7 @@ class App {
   void begin_stop(bool graceful);
   void end_stop();
   void watch_idleness();
-  bool idle() const { return server_.connections() == 0 && !jobs_->busy(); }
+  bool idle() const { return server_.connections() == 0 && !jobs_->busy() && !upkeep_->busy(); }
 
   const Options options_;
   const Endpoint endpoint_;
@@ -92,6 +98,9 @@ class App {
   std::unique_ptr<WorkThread> storage_;
   std::unique_ptr<StateWriter> writer_;
   std::unique_ptr<Jobs> jobs_;
+  std::unique_ptr<Maintenance> maintenance_;
+  std::unique_ptr<Upkeep> upkeep_;
+  std::unique_ptr<StoreService> store_service_;
   std::unique_ptr<Service> service_;
 };
 
@@ -110,9 +119,10 @@ Status App::start() {
   const auto storage = [this](std::function<void()> work) { storage_->post(std::move(work)); };
   JobsPorts ports;
   ports.models_dir = options_.models_dir;
-  ports.publish = [this](proto::Event event) {
+  const auto publish = [this](proto::Event event) {
     if (proto::classify(event.body) != proto::EventClass::kTrace || hub_.wants_trace()) hub_.publish(std::move(event));
   };
+  ports.publish = publish;
   ports.post = post;
   ports.after = [this](milliseconds pause, std::function<void()> action) {
     auto timer = std::make_shared<asio::steady_timer>(io_, pause);
@@ -138,7 +148,15 @@ Status App::start() {
   config.shut_down = [this, post](bool graceful) {
     post([this, graceful] { begin_stop(graceful); });  // after the reply
   };
-  service_ = std::make_unique<Service>(*jobs_, stores_, hub_, std::move(config));
+  maintenance_ = std::make_unique<Maintenance>(stores_, transfers_, [this, post](const store::HistoryEntry& entry) {
+    own_->ledger->add_history(entry);
+    post([this, entry] { finished_.run(entry); });
+  });
+  upkeep_ = std::make_unique<Upkeep>(UpkeepPorts{publish, post});
+  store_service_ = std::make_unique<StoreService>(*jobs_, *upkeep_, *maintenance_, stores_,
+                                                  StoreServiceConfig{options_.models_dir, post, storage, publish});
+  store_service_->add_methods(dispatcher_);
+  service_ = std::make_unique<Service>(*jobs_, *upkeep_, stores_, hub_, std::move(config));
   service_->add_methods(dispatcher_);
 
   rpc::ServerConfig server;
@@ -199,7 +217,8 @@ void App::begin_stop(bool graceful) {
     ending_ = true;
   });
   finished_.request_stop();
-  jobs_->shut_down([this] { end_stop(); });
+  jobs_->shut_down([this] { upkeep_->shut_down([this] { end_stop(); }); });
+  upkeep_->request_stop();
 }
 
 void App::end_stop() {

@@ -17,6 +17,22 @@ std::optional<proto::BlobRef> wire(const std::optional<engine::BlobRef>& blob) {
   return blob ? std::optional(wire(*blob)) : std::nullopt;
 }
 
+std::string_view name_of(engine::Finding::Kind kind) {
+  switch (kind) {
+    case engine::Finding::Kind::kDamaged:
+      break;
+    case engine::Finding::Kind::kMissing:
+      return "missing";
+    case engine::Finding::Kind::kWrongSize:
+      return "wrong_size";
+    case engine::Finding::Kind::kUnreferenced:
+      return "unreferenced";
+    case engine::Finding::Kind::kBrokenManifest:
+      return "broken_manifest";
+  }
+  return "damaged";
+}
+
 template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
@@ -29,6 +45,10 @@ Overloaded(F...) -> Overloaded<F...>;
 proto::BlobSnapshot* JobProgress::blob(const engine::BlobRef& ref) {
   const auto it = index_.find(ref.digest);
   return it == index_.end() ? nullptr : &blobs_[it->second];
+}
+
+void JobProgress::expect(const std::vector<engine::BlobRef>& blobs, std::uint64_t total_bytes) {
+  set_blobs(blobs, total_bytes);
 }
 
 // A manifest that is fetched again, or that moved, keeps what is known of its blobs.
@@ -203,6 +223,10 @@ proto::EventBody JobProgress::apply(const engine::Report& report) {
           },
           [](const engine::Refresh& r) -> Body {
             return event::Refresh{wire(r.blob), r.url, r.attempt, r.max};
+          },
+          [](const engine::Finding& r) -> Body {
+            return event::VerifyFinding{std::string(name_of(r.kind)), r.digest, r.models, printable(r.message, 1024),
+                                        r.repaired};
           },
           [](const engine::RequestDone& r) -> Body {
             const auto& t = r.trace;

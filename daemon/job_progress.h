@@ -19,6 +19,8 @@ class JobProgress {
  public:
   // The event that this report becomes.
   proto::EventBody apply(const engine::Report& report);
+  // What a job that fetches no manifest of its own is about; total_bytes is their sum.
+  void expect(const std::vector<engine::BlobRef>& blobs, std::uint64_t total_bytes);
   // The run is over: nothing travels now.
   void stopped();
   // It ended well: everything is there.

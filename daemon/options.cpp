@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 
@@ -29,6 +30,12 @@ std::string absolute(const std::string& path, const std::string& folder) {
 std::string one_line(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   return printable(text);
+}
+
+// As Ollama reads its switches: what is no known word counts as on.
+bool is_set(const std::string& value) {
+  constexpr std::array<std::string_view, 7> kOff{"", "0", "f", "F", "false", "FALSE", "False"};
+  return std::find(kOff.begin(), kOff.end(), value) == kOff.end();
 }
 
 EarlyExit wrong(const std::string& what) {
@@ -109,6 +116,7 @@ tl::expected<Options, EarlyExit> parse_options(std::vector<std::string> argument
   }
   options.models_dir = absolute(models_dir, folder);
   options.user_agent = trimmed_variable(environment("PULLAMA_USER_AGENT").value_or(""));
+  options.prune = !is_set(trimmed_variable(environment("OLLAMA_NOPRUNE").value_or("")));
   return options;
 }
 

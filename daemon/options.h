@@ -21,6 +21,7 @@ struct Options {
   std::chrono::milliseconds idle_limit{std::chrono::minutes(10)};  // of an on-demand daemon
   std::string user_agent;                                          // $PULLAMA_USER_AGENT; empty: our own
   std::vector<Setting> settings;                                   // flags of config_keys()
+  bool prune = true;                                               // unless $OLLAMA_NOPRUNE
 };
 
 // Not to run at all: --help and --version (0) or a wrong word (1).

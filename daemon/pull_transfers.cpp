@@ -1,5 +1,6 @@
 #include "daemon/pull_transfers.h"
 
+#include "daemon/store/no_ledger.h"
 #include "proto/message.h"
 #include "proto/params.h"
 
@@ -11,31 +12,37 @@ class NoSink final : public engine::ProgressSink {
   void report(const engine::Report&) override {}
 };
 
-engine::StoreContext context(Store& store) { return {*store.fs, *store.ledger, store.space}; }
-
 }  // namespace
 
 PullTransfers::PullTransfers(Stores& stores, registry::Http& http, const io::Clock& clock,
-                             const registry::Credentials& credentials, std::string user_agent)
+                             const registry::Credentials& credentials, std::string user_agent, bool prune)
     : stores_(stores),
       rate_limit_(clock),
       engine_{http, clock, credentials, rate_limit_},
-      user_agent_(std::move(user_agent)) {}
+      user_agent_(std::move(user_agent)),
+      prune_(prune) {}
+
+engine::PullRequest PullTransfers::request(const ModelName& model, const proto::PullOptions& options) const {
+  engine::PullRequest request{.model = model, .ca_file = {}, .user_agent = user_agent_, .manifest_before = {}};
+  request.insecure = options.insecure;
+  if (options.max_retries) request.max_retries = options.max_retries->count;
+  if (options.chunk_size) request.chunk_bytes = *options.chunk_size;
+  if (options.timeout) request.request_timeout = *options.timeout;
+  request.connections = options.connections.value_or(0);
+  request.rate_bytes_per_second = options.limit_rate.value_or(0);
+  request.ca_file = options.ca_file.value_or("");
+  request.prune = prune_;
+  request.force = options.force;
+  return request;
+}
 
 Result<engine::PullRequest> PullTransfers::request(const queue::Job& job, const queue::Limits& limits) const {
   const auto options = proto::read<proto::PullOptions>(job.options);
   if (!options) return fail(options.error());
-  engine::PullRequest request{.model = job.model, .ca_file = {}, .user_agent = user_agent_, .manifest_before = {}};
-  request.insecure = options->insecure;
-  if (options->max_retries) request.max_retries = options->max_retries->count;
-  if (options->chunk_size) request.chunk_bytes = *options->chunk_size;
-  if (options->timeout) request.request_timeout = *options->timeout;
-  request.connections = options->connections.value_or(limits.connections);
-  request.rate_bytes_per_second = options->limit_rate.value_or(0);
-  request.ca_file = options->ca_file.value_or("");
-  request.force = options->force;
-  if (auto digest = Digest::parse(job.manifest)) request.manifest_before = *digest;
-  return request;
+  engine::PullRequest wanted = request(job.model, *options);
+  if (!options->connections) wanted.connections = limits.connections;
+  if (auto digest = Digest::parse(job.manifest)) wanted.manifest_before = *digest;
+  return wanted;
 }
 
 Result<engine::PullSummary> PullTransfers::run(const queue::Job& job, const queue::Limits& limits,
@@ -50,10 +57,12 @@ Result<engine::PullSummary> PullTransfers::run(const queue::Job& job, const queu
 Result<engine::PullPlan> PullTransfers::plan(const queue::Job& job, std::stop_token stop) {
   auto wanted = request(job, {});
   if (!wanted) return fail(wanted.error());
-  const auto store = stores_.writable(job.models_dir);
-  if (!store) return fail(store.error());
+  const auto fs = stores_.looking(job.models_dir);
+  if (!fs) return fail(fs.error());
   NoSink sink;
-  return engine::Pull(engine_, context(**store), std::move(*wanted), sink).plan(stop);
+  store::NoLedger no_ledger;
+  engine::SpaceReservations no_space;
+  return engine::Pull(engine_, {**fs, no_ledger, no_space}, std::move(*wanted), sink).plan(stop);
 }
 
 Result<std::uint64_t> PullTransfers::free_bytes(const std::string& models_dir) {

@@ -6,20 +6,26 @@
 #include "daemon/engine/pull.h"
 #include "daemon/stores.h"
 #include "daemon/transfers.h"
+#include "proto/params.h"
 
 namespace pullama {
 
 class PullTransfers final : public Transfers {
  public:
-  // An empty user agent is our own.
+  // An empty user agent is our own. `prune`: blobs that only a replaced manifest named are removed.
   PullTransfers(Stores& stores, registry::Http& http, const io::Clock& clock, const registry::Credentials& credentials,
-                std::string user_agent);
+                std::string user_agent, bool prune);
 
   Result<engine::PullSummary> run(const queue::Job& job, const queue::Limits& limits, engine::ProgressSink& sink,
                                   std::stop_token stop) override;
   Result<engine::PullPlan> plan(const queue::Job& job, std::stop_token stop) override;
   void set_rate(std::uint64_t bytes_per_second) override { rate_limit_.set_rate(bytes_per_second); }
   Result<std::uint64_t> free_bytes(const std::string& models_dir) override;
+
+  // For jobs that are no transfers themselves but do parts of what one does.
+  const engine::EngineContext& engine() const { return engine_; }
+  static engine::StoreContext context(Store& store) { return {*store.fs, *store.ledger, store.space, &store.in_use}; }
+  engine::PullRequest request(const ModelName& model, const proto::PullOptions& options) const;
 
  private:
   Result<engine::PullRequest> request(const queue::Job& job, const queue::Limits& limits) const;
@@ -28,6 +34,7 @@ class PullTransfers final : public Transfers {
   engine::RateLimit rate_limit_;
   engine::EngineContext engine_;
   std::string user_agent_;
+  bool prune_;
 };
 
 }  // namespace pullama

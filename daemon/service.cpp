@@ -37,12 +37,17 @@ proto::PullPlan wire(const engine::PullPlan& plan, const queue::NewJob& job) {
   return wired;
 }
 
+Error cannot_pause(const proto::JobSnapshot& job) {
+  return {ErrorCode::kUnsupported, fmt::format("{} is no transfer, it cannot be paused or resumed", job.id),
+          fmt::format("it can be cancelled: pullama cancel {}", job.id), 0};
+}
+
 proto::Limits wire(const queue::Limits& limits) { return {limits.rate, limits.connections, limits.parallel_models}; }
 
 }  // namespace
 
-Service::Service(Jobs& jobs, Stores& stores, rpc::EventHub& hub, ServiceConfig config)
-    : jobs_(jobs), stores_(stores), hub_(hub), config_(std::move(config)) {}
+Service::Service(Jobs& jobs, Upkeep& upkeep, Stores& stores, rpc::EventHub& hub, ServiceConfig config)
+    : jobs_(jobs), upkeep_(upkeep), stores_(stores), hub_(hub), config_(std::move(config)) {}
 
 void Service::add_methods(rpc::Dispatcher& dispatcher) {
   dispatcher.add<proto::NoParams>(method::kDaemonInfo, [this](auto, Session&, Reply reply) { info(std::move(reply)); });
@@ -62,10 +67,6 @@ void Service::add_methods(rpc::Dispatcher& dispatcher) {
     hub_.unsubscribe(session);
     reply.succeed(proto::NoResult{});
   });
-  dispatcher.add<proto::StoreListParams>(
-      method::kStoreList, [this](auto params, Session&, Reply reply) { store_list(params, std::move(reply)); });
-  dispatcher.add<proto::StoreShowParams>(
-      method::kStoreShow, [this](auto params, Session&, Reply reply) { store_show(params, std::move(reply)); });
   dispatcher.add<proto::NoParams>(method::kLimitsGet,
                                   [this](auto, Session&, Reply reply) { reply.succeed(wire(jobs_.queue().limits())); });
   dispatcher.add<proto::LimitsSetParams>(
@@ -77,12 +78,18 @@ void Service::add_methods(rpc::Dispatcher& dispatcher) {
 
 void Service::add_job_methods(rpc::Dispatcher& dispatcher) {
   dispatcher.add<proto::JobListParams>(method::kJobList, [this](auto params, Session&, Reply reply) {
-    if (!params.job) return reply.succeed(proto::JobList{jobs_.list()});
+    if (!params.job) {
+      proto::JobList all{jobs_.list()};
+      upkeep_.add_to(all.jobs);
+      return reply.succeed(all);
+    }
+    if (auto ours = upkeep_.find(*params.job)) return reply.succeed(proto::JobList{{std::move(*ours)}});
     const auto job = jobs_.find(*params.job);
     if (!job) return reply.error(job.error());
     reply.succeed(proto::JobList{{jobs_.show(**job)}});
   });
   dispatcher.add<proto::JobParams>(method::kJobGet, [this](auto params, Session&, Reply reply) {
+    if (const auto ours = upkeep_.find(params.job)) return reply.succeed(*ours);
     const auto job = jobs_.find(params.job);
     if (!job) return reply.error(job.error());
     reply.succeed(jobs_.show(**job));
@@ -90,6 +97,7 @@ void Service::add_job_methods(rpc::Dispatcher& dispatcher) {
   using Operation = void (Jobs::*)(const std::string&, Jobs::Answer<JobState>);
   const auto add = [&](std::string_view name, Operation operation) {
     dispatcher.add<proto::JobParams>(name, [this, operation](auto params, Session&, Reply reply) {
+      if (const auto ours = upkeep_.find(params.job)) return reply.error(cannot_pause(*ours));
       const auto job = jobs_.find(params.job);
       if (!job) return reply.error(job.error());
       const std::string id = (*job)->id;
@@ -143,12 +151,6 @@ void Service::add_queue_methods(rpc::Dispatcher& dispatcher) {
 void Service::add_unsupported(rpc::Dispatcher& dispatcher) {
   const std::pair<std::string_view, const char*> later[] = {
       {method::kPushStart, "push models"},
-      {method::kStoreRemove, "remove models"},
-      {method::kStoreCopy, "copy models"},
-      {method::kStoreClean, "clean the store"},
-      {method::kStoreOutdated, "compare models with their registry"},
-      {method::kStoreVerify, "verify installed models"},
-      {method::kStoreUpdate, "update models"},
       {method::kDaemonDoctor, "look for what is wrong"},
   };
   for (const auto& [name, what] : later) {
@@ -171,7 +173,8 @@ void Service::info(Reply reply) const {
   info.models_dir = config_.models_dir;
   info.socket = config_.socket();
   info.jobs = jobs_.counts();
-  info.rate = jobs_.rate();
+  upkeep_.count_in(info.jobs);
+  info.rate = jobs_.rate() + upkeep_.rate();
   info.limits = wire(jobs_.queue().limits());
   reply.succeed(info);
 }
@@ -181,8 +184,8 @@ void Service::shutdown(const proto::ShutdownParams& params, Reply reply) {
   config_.shut_down(params.graceful);
 }
 
-Result<std::string> Service::models_dir(const std::optional<std::string>& wanted) const {
-  if (!wanted) return config_.models_dir;
+Result<std::string> models_dir_of(const std::optional<std::string>& wanted, const std::string& own) {
+  if (!wanted) return own;
   if (!wanted->starts_with('/') || wanted->find('\0') != std::string::npos) {
     return fail(ErrorCode::kInvalidArgument, "models_dir is not an absolute path",
                 "the daemon does not know the folder that a relative one is meant in");
@@ -196,7 +199,7 @@ Result<queue::NewJob> Service::new_job(const std::string& model, const proto::Pu
                                        const std::optional<std::string>& dir) const {
   auto name = ModelName::parse(model);
   if (!name) return fail(name.error());
-  auto path = models_dir(dir);
+  auto path = models_dir_of(dir, config_.models_dir);
   if (!path) return fail(path.error());
   if (options.ca_file && !options.ca_file->starts_with('/')) {
     return fail(ErrorCode::kInvalidArgument, "ca_file is not an absolute path",
@@ -210,13 +213,11 @@ void Service::pull_start(proto::StartParams params, Session& session, Reply repl
   if (!job) return reply.error(job.error());
   const auto answer = shared(std::move(reply));
   if (params.options.dry_run) {
-    return when_writable(job->models_dir, answer, [this, answer, job = *job] {
-      jobs_.plan(job, [answer, job](const Result<engine::PullPlan>& plan) {
-        if (!plan) return answer->error(plan.error());
-        proto::StartResult result;
-        result.plan = wire(*plan, job);
-        answer->succeed(result);
-      });
+    return jobs_.plan(*job, [answer, job = *job](const Result<engine::PullPlan>& plan) {
+      if (!plan) return answer->error(plan.error());
+      proto::StartResult result;
+      result.plan = wire(*plan, job);
+      answer->succeed(result);
     });
   }
   const bool waits = !params.options.detached;
@@ -267,6 +268,7 @@ Jobs::Answer<JobState> Service::answer_state(const std::string& id, Reply reply)
 
 // A client that was interrupted does not take the pull from others that watch it.
 void Service::job_cancel(const proto::JobCancelParams& params, Session& session, Reply reply) {
+  if (const auto ours = upkeep_.find(params.job)) return upkeep_cancel(*ours, params, session, std::move(reply));
   const auto job = jobs_.find(params.job);
   if (!job) return reply.error(job.error());
   const std::string id = (*job)->id;
@@ -280,6 +282,22 @@ void Service::job_cancel(const proto::JobCancelParams& params, Session& session,
     return reply.succeed(result);
   }
   jobs_.cancel(id, answer_state(id, std::move(reply)));
+}
+
+void Service::upkeep_cancel(const proto::JobSnapshot& job, const proto::JobCancelParams& params, Session& session,
+                            Reply reply) {
+  proto::JobStateResult result;
+  result.job = job.id;
+  result.state = job.state;
+  const std::size_t watchers = hub_.watchers(job.id, &session);
+  if (params.unless_watched && watchers > 0 && !proto::is_finished(job.state)) {
+    result.watchers = static_cast<unsigned>(watchers);
+    return reply.succeed(result);
+  }
+  upkeep_.cancel(job.id, [result, answer = shared(std::move(reply))](proto::JobState state) mutable {
+    result.state = state;
+    answer->succeed(result);
+  });
 }
 
 Result<std::string> Service::entry_id(const std::optional<std::uint64_t>& position,
@@ -338,21 +356,6 @@ void Service::answer_from_storage(Reply reply, std::function<Result<T>()> work) 
     post([answer, result = work()] { (*answer)(result); });
     answer.reset();  // a Reply is given, or dropped, on the control thread only
   });
-}
-
-void Service::store_list(const proto::StoreListParams& params, Reply reply) {
-  const auto dir = models_dir(params.models_dir);
-  if (!dir) return reply.error(dir.error());
-  answer_from_storage<proto::StoreList>(std::move(reply), [this, dir = *dir] { return list_reply(stores_, dir); });
-}
-
-void Service::store_show(const proto::StoreShowParams& params, Reply reply) {
-  const auto dir = models_dir(params.models_dir);
-  if (!dir) return reply.error(dir.error());
-  auto name = ModelName::parse(params.model);
-  if (!name) return reply.error(name.error());
-  answer_from_storage<proto::StoreShow>(std::move(reply),
-                                        [this, dir = *dir, name = *name] { return show_reply(stores_, dir, name); });
 }
 
 void Service::history_list(const proto::HistoryListParams& params, Reply reply) {

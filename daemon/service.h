@@ -12,6 +12,7 @@
 #include "daemon/rpc/dispatcher.h"
 #include "daemon/rpc/event_hub.h"
 #include "daemon/stores.h"
+#include "daemon/upkeep.h"
 #include "proto/params.h"
 
 namespace pullama {
@@ -26,9 +27,12 @@ struct ServiceConfig {
   std::function<void(bool graceful)> shut_down;
 };
 
+// The models dir that a request means: `wanted` normalised, or the daemon's own. kInvalidArgument for a relative path.
+Result<std::string> models_dir_of(const std::optional<std::string>& wanted, const std::string& own);
+
 class Service {
  public:
-  Service(Jobs& jobs, Stores& stores, rpc::EventHub& hub, ServiceConfig config);
+  Service(Jobs& jobs, Upkeep& upkeep, Stores& stores, rpc::EventHub& hub, ServiceConfig config);
   void add_methods(rpc::Dispatcher& dispatcher);
 
  private:
@@ -41,9 +45,9 @@ class Service {
   // Notes that the session waits for what it asks for, until it closes.
   void note_waiting(Session& session);
   void job_cancel(const proto::JobCancelParams& params, Session& session, Reply reply);
+  void upkeep_cancel(const proto::JobSnapshot& job, const proto::JobCancelParams& params, Session& session,
+                     Reply reply);
   void queue_add(const proto::QueueAddParams& params, Reply reply);
-  void store_list(const proto::StoreListParams& params, Reply reply);
-  void store_show(const proto::StoreShowParams& params, Reply reply);
   void limits_set(const proto::LimitsSetParams& params, Reply reply);
   void history_list(const proto::HistoryListParams& params, Reply reply);
 
@@ -51,7 +55,6 @@ class Service {
   void add_queue_methods(rpc::Dispatcher& dispatcher);
   void add_unsupported(rpc::Dispatcher& dispatcher);
 
-  Result<std::string> models_dir(const std::optional<std::string>& wanted) const;
   Result<queue::NewJob> new_job(const std::string& model, const proto::PullOptions& options,
                                 const std::optional<std::string>& models_dir) const;
   Result<std::string> entry_id(const std::optional<std::uint64_t>& position,
@@ -67,6 +70,7 @@ class Service {
   void answer_from_storage(Reply reply, std::function<Result<T>()> work);
 
   Jobs& jobs_;
+  Upkeep& upkeep_;
   Stores& stores_;
   rpc::EventHub& hub_;
   ServiceConfig config_;

@@ -3,7 +3,9 @@
 #include <spdlog/spdlog.h>
 #include <utility>
 
+#include "daemon/store/cleaning.h"
 #include "daemon/store/library.h"
+#include "daemon/store/removal.h"
 
 namespace pullama {
 namespace {
@@ -15,6 +17,26 @@ proto::Time time_of_ns(std::int64_t ns) {
 
 proto::StoredLayer wire(store::ShownLayer layer) {
   return {std::move(layer.media_type), layer.digest, layer.size_bytes, layer.present, std::move(layer.shared_with)};
+}
+
+// To change something that is there: a models dir is not made for it.
+Result<Store*> existing(Stores& stores, const std::string& models_dir) {
+  if (const auto there = stores.readable(models_dir); !there) return fail(there.error());
+  return stores.writable(models_dir);
+}
+
+// What `work` does with the store: to look only where it changes nothing, so that it needs no right to write.
+template <class T, class Work>
+Result<T> with_store(Stores& stores, const std::string& models_dir, bool dry_run, const Work& work) {
+  if (dry_run) {
+    const auto fs = stores.readable(models_dir);
+    if (!fs) return fail(fs.error());
+    const auto known = stores.known_in_use(models_dir);
+    return work(store::RemovalContext{**fs, nullptr, known});
+  }
+  const auto store = existing(stores, models_dir);
+  if (!store) return fail(store.error());
+  return work(store::RemovalContext{*(*store)->fs, (*store)->ledger.get(), &(*store)->in_use});
 }
 
 }  // namespace
@@ -61,6 +83,51 @@ Result<proto::StoreShow> show_reply(Stores& stores, const std::string& models_di
   show.system_text = std::move(model->system_text);
   for (auto& [parameter, value] : model->parameters) show.parameters.push_back({parameter, value});
   return show;
+}
+
+Result<proto::StoreRemoveResult> remove_reply(Stores& stores, const std::string& models_dir,
+                                              const std::vector<ModelName>& names, const OpenJobs& open, bool dry_run) {
+  std::vector<ModelName> all_open = open.busy;
+  all_open.insert(all_open.end(), open.unfinished.begin(), open.unfinished.end());
+  const auto work = [&](const store::RemovalContext& context) {
+    return store::remove_models(context, names, all_open, dry_run, {});
+  };
+  const auto removal = with_store<store::Removal>(stores, models_dir, dry_run, work);
+  if (!removal) return fail(removal.error());
+  proto::StoreRemoveResult result;
+  for (const ModelName& name : removal->models) result.removed.push_back(name.display());
+  for (const store::RemovedBlob& blob : removal->blobs) result.blobs.push_back({blob.digest, blob.size_bytes});
+  result.freed_bytes = removal->freed_bytes;
+  result.shared_blobs = removal->shared_blobs;
+  return result;
+}
+
+Result<proto::StoreCopyResult> copy_reply(Stores& stores, const std::string& models_dir, const ModelName& source,
+                                          const ModelName& destination) {
+  const auto store = existing(stores, models_dir);
+  if (!store) return fail(store.error());
+  const auto copied = store::Library(*(*store)->fs).copy(source, destination, {});
+  if (!copied) return fail(copied.error());
+  return proto::StoreCopyResult{copied->source.display(), copied->destination.display(), copied->digest};
+}
+
+Result<proto::StoreCleanResult> clean_reply(Stores& stores, const std::string& models_dir, const OpenJobs& open,
+                                            const CleanWishes& wishes) {
+  store::CleanRequest request;
+  request.busy = open.busy;
+  request.unfinished = open.unfinished;
+  request.take_unfinished = wishes.unfinished;
+  request.unreferenced = wishes.unreferenced;
+  request.dry_run = wishes.dry_run;
+  const auto work = [&](const store::RemovalContext& context) { return store::clean(context, request, {}); };
+  auto cleaning = with_store<store::Cleaning>(stores, models_dir, wishes.dry_run, work);
+  if (!cleaning) return fail(cleaning.error());
+  proto::StoreCleanResult result;
+  for (auto& file : cleaning->removed) result.removed.push_back({std::move(file.path), file.size_bytes});
+  result.freed_bytes = cleaning->freed_bytes;
+  result.unfinished_bytes = cleaning->unfinished_bytes;
+  result.unfinished_models = std::move(cleaning->unfinished_models);
+  return result;
 }
 
 proto::HistoryList history_reply(const std::vector<store::HistoryEntry>& entries) {

@@ -75,6 +75,22 @@ Result<std::shared_ptr<io::FileSystem>> Stores::readable(const std::string& mode
   return std::shared_ptr<io::FileSystem>(std::move(*fs));
 }
 
+Result<std::shared_ptr<io::FileSystem>> Stores::looking(const std::string& models_dir) {
+  std::filesystem::path path = models_dir;
+  auto fs = readable(path.string());
+  while (!fs && fs.error().code == ErrorCode::kInvalidArgument && path.has_relative_path()) {
+    path = path.parent_path();
+    fs = readable(path.string());
+  }
+  return fs;
+}
+
+store::InUse* Stores::known_in_use(const std::string& models_dir) {
+  const std::lock_guard lock(mutex_);
+  Store* store = known(models_dir);
+  return store == nullptr ? nullptr : &store->in_use;
+}
+
 Status Stores::announce(const std::string& socket) {
   const std::lock_guard lock(mutex_);
   self_.socket = socket;

@@ -11,6 +11,7 @@
 #include "daemon/engine/space.h"
 #include "daemon/io/file_system.h"
 #include "daemon/store/daemon_lock.h"
+#include "daemon/store/in_use.h"
 #include "daemon/store/ledger.h"
 
 namespace pullama {
@@ -21,6 +22,7 @@ struct Store {
   std::optional<store::DaemonLock> lock;
   std::unique_ptr<store::Ledger> ledger;
   engine::SpaceReservations space;
+  store::InUse in_use;
 };
 
 class Stores {
@@ -32,6 +34,10 @@ class Stores {
   Result<Store*> writable(const std::string& models_dir);
   // For looking only: no lock, nothing is made. kInvalidArgument where there is no such folder.
   Result<std::shared_ptr<io::FileSystem>> readable(const std::string& models_dir);
+  // The same; where there is no such folder yet, the one that it would be made in: empty, and on the same disk.
+  Result<std::shared_ptr<io::FileSystem>> looking(const std::string& models_dir);
+  // What transfers of ours need in it; nullptr where we have not opened it for writing.
+  store::InUse* known_in_use(const std::string& models_dir);
   // Our socket, where it is known only after a lock was taken.
   Status announce(const std::string& socket);
 

@@ -25,16 +25,21 @@ BlobDownload::BlobDownload(BlobContext& context, BlobRef blob, BlobGauge& gauge)
 
 Result<BlobOutcome> BlobDownload::run(std::stop_token stop) {
   for (unsigned round = 0; round < kMaxLockLosses; ++round) {
-    const auto there = look_for_blob(fs_, context_.store.ledger, blob_);
-    if (!there) return fail(there.error());
-    if (*there == Cached::kYes) {
-      outcome_.cached = !reported_start_;
-      break;
+    if (!context_.seed) {
+      const auto there = look_for_blob(fs_, context_.store.ledger, blob_);
+      if (!there) return fail(there.error());
+      if (*there == Cached::kYes) {
+        outcome_.cached = !reported_start_;
+        break;
+      }
     }
     auto lock = store::BlobLock::acquire(fs_, context_.engine.clock, blob_.digest, stop,
                                          [&] { context_.sink.report(BlobWaitingForLock{blob_}); });
     if (!lock) return fail(lock.error());
-    auto cached = cached_under_lock(stop);
+    if (context_.seed && !std::exchange(seeded_, true)) {
+      if (auto seeded = context_.seed(blob_); !seeded) return fail(seeded.error());
+    }
+    auto cached = context_.seed ? Result<bool>(false) : cached_under_lock(stop);
     if (!cached) return fail(cached.error());
     if (*cached) {
       outcome_.cached = !reported_start_;

@@ -25,6 +25,9 @@ struct BlobContext {
   ProgressSink& sink;
   std::atomic<std::uint64_t>& retries;
   std::function<void()> on_space_allocated;  // the blob's space is reserved on the disk now
+  // A final file that is there is not looked at but replaced. Called once a blob, under its lock: makes a partial and a
+  // checkpoint of what is good of that file.
+  std::function<Status(const BlobRef&)> seed{};
 };
 
 struct BlobOutcome {
@@ -55,6 +58,7 @@ class BlobDownload {
   const BlobRef blob_;
   BlobGauge& gauge_;
   BlobOutcome outcome_;
+  bool seeded_ = false;
   unsigned restarts_ = 0;
   unsigned rot_rounds_ = 0;
   bool reported_start_ = false;

@@ -17,6 +17,9 @@ enum class Cached { kNo, kYes, kUnknown };
 // blob. Errors: the disk's, or something that is no regular file in the way.
 Result<Cached> look_for_blob(io::FileSystem& fs, store::Ledger& ledger, const BlobRef& blob);
 
+// A link in keep/ to what may be the finished blob, whose file is gone.
+bool kept_finished(io::FileSystem& fs, const BlobRef& blob);
+
 // Hashes the file, or what keep/ has where the file is gone; true if it has its digest: noted, and back under its name.
 // Else it is set aside (the link in keep/ removed). kCancelled on stop. Precondition: the blob's lock is held.
 Result<bool> verify_blob(io::FileSystem& fs, store::Ledger& ledger, const BlobRef& blob, std::stop_token stop);

@@ -1,10 +1,13 @@
 #include "daemon/engine/finalize.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "daemon/store/keep.h"
 #include "daemon/store/manifests.h"
 #include "daemon/store/models_dir.h"
+#include "daemon/store/needed.h"
+#include "daemon/store/removal.h"
 
 namespace pullama::engine {
 namespace {
@@ -22,15 +25,49 @@ Status carried_over(StoreContext& store, const Digest& digest, Change change) {
   return {};
 }
 
+std::vector<Digest> not_in(const manifest::Manifest& manifest, const manifest::Manifest& before) {
+  std::vector<Digest> digests;
+  for (const manifest::Blob& blob : before.blobs()) {
+    const auto same = [&](const manifest::Blob& each) { return each.digest == blob.digest; };
+    if (std::none_of(manifest.blobs().begin(), manifest.blobs().end(), same)) digests.push_back(blob.digest);
+  }
+  return digests;
+}
+
 }  // namespace
+
+Result<std::vector<Digest>> write_pending(StoreContext& store, const ModelName& name,
+                                          const manifest::Manifest& manifest, std::stop_token stop) {
+  auto pending = store::Manifests::pending(store.fs);
+  const auto lock = pending.lock(kLockLimit, std::move(stop));
+  if (!lock) return fail(lock.error());
+  const auto spelled = pending.existing_spelling(name);
+  if (!spelled) return fail(spelled.error());
+  std::vector<Digest> abandoned;
+  if (const auto before = pending.read(*spelled)) {
+    if (before->raw() == manifest.raw()) return abandoned;
+    abandoned = not_in(manifest, *before);
+  }
+  if (auto written = pending.write(*spelled, manifest.raw()); !written) return fail(written.error());
+  return abandoned;
+}
 
 Status keep_cached(StoreContext& store, const Digest& digest) {
   store::Keep keep(store.fs);
   return carried_over(store, digest, [&] { return keep.hold(digest, store::blob_path(digest)); });
 }
 
+Status release_kept(StoreContext& store, const Digest& digest) {
+  const auto pending = store::pending_pulls(store.fs);
+  if (!pending) return fail(pending.error());
+  for (const store::PendingPull& pull : *pending) {
+    if (std::find(pull.blobs.begin(), pull.blobs.end(), digest) != pull.blobs.end()) return {};
+  }
+  return carried_over(store, digest, [&] { return store::Keep(store.fs).release(digest); });
+}
+
 Result<bool> write_manifest(StoreContext& store, const ModelName& name, const manifest::Manifest& manifest,
-                            std::stop_token stop) {
+                            const Leftover& leftover, std::stop_token stop) {
   store::Manifests manifests(store.fs);
   store::Keep keep(store.fs);
   const auto lock = manifests.lock(kLockLimit, std::move(stop));
@@ -50,12 +87,25 @@ Result<bool> write_manifest(StoreContext& store, const ModelName& name, const ma
   if (auto synced = store.fs.sync_directory(store::kBlobsDir); !synced) return fail(synced.error());
   const auto spelled = manifests.existing_spelling(name);
   if (!spelled) return fail(spelled.error());
+  std::vector<Digest> unneeded = leftover.abandoned;
+  if (const auto before = manifests.read(*spelled); before && leftover.prune) {
+    const auto replaced = not_in(manifest, *before);
+    unneeded.insert(unneeded.end(), replaced.begin(), replaced.end());
+  }
   if (auto written = manifests.write(*spelled, manifest.raw()); !written) return fail(written.error());
   for (const manifest::Blob& blob : manifest.blobs()) {
     if (auto released = carried_over(store, blob.digest, [&] { return keep.release(blob.digest); }); !released) {
       return fail(released.error());
     }
   }
+  auto pending = store::Manifests::pending(store.fs);
+  const auto noted = pending.existing_spelling(name);
+  if (!noted) return fail(noted.error());
+  if (auto removed = pending.remove(*noted); !removed && removed.error().code != ErrorCode::kNotFound) {
+    return fail(removed.error());
+  }
+  // The model is in: what cannot be tidied now is `pullama clean`'s.
+  static_cast<void>(store::remove_unneeded({store.fs, &store.ledger, store.in_use}, unneeded));
   return true;
 }
 

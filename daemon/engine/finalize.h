@@ -1,6 +1,7 @@
 #pragma once
-// The last step of a pull: the manifest, written when all blobs are there, under the lock that `rm`, `clean`, `cp` and
-// `update` take too. Until then the blobs have a second name in keep/.
+// The first and the last step of a pull on the disk. The first: its manifest as pending, so that whoever tidies knows
+// what belongs to it, also after a restart. The last: the manifest, written when all blobs are there, under the lock
+// that `rm`, `clean`, `cp` and `update` take too. Until then the blobs have a second name in keep/.
 
 #include <stop_token>
 #include <vector>
@@ -15,10 +16,24 @@ namespace pullama::engine {
 // Holds a blob that was there already while its manifest is not, in keep/.
 Status keep_cached(StoreContext& store, const Digest& digest);
 
-// True: written and durable, keep/ released. False: a blob has vanished and could not be brought back: fetch it again.
-// The name is written as an existing manifest spells it.
+// Gives up the link in keep/ unless an unfinished pull needs it.
+Status release_kept(StoreContext& store, const Digest& digest);
+
+// Notes what the pull will need. Returns the blobs that an earlier run of it needed and this one does not.
+Result<std::vector<Digest>> write_pending(StoreContext& store, const ModelName& name,
+                                          const manifest::Manifest& manifest, std::stop_token stop);
+
+// What a pull leaves behind when its manifest is in.
+struct Leftover {
+  bool prune = true;              // blobs that only the manifest named which is replaced
+  std::vector<Digest> abandoned;  // by write_pending
+};
+
+// True: written and durable, keep/ released, and what nothing needs any more removed as far as that can be told. False:
+// a blob has vanished and could not be brought back: fetch it again. The name is written as an existing manifest spells
+// it.
 Result<bool> write_manifest(StoreContext& store, const ModelName& name, const manifest::Manifest& manifest,
-                            std::stop_token stop);
+                            const Leftover& leftover, std::stop_token stop);
 
 // True when exactly this manifest is installed and the ledger knows all its blobs as verified: nothing is to be done.
 Result<bool> already_installed(StoreContext& store, const ModelName& name, const manifest::Manifest& manifest);

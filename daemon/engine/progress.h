@@ -99,6 +99,14 @@ struct Refresh {
   bool url = false;  // else the token
   unsigned attempt = 0, max = 0;
 };
+struct Finding {  // what a verification found wrong
+  enum class Kind { kDamaged, kMissing, kWrongSize, kUnreferenced, kBrokenManifest };
+  Kind kind = Kind::kDamaged;
+  std::optional<Digest> digest;
+  std::vector<std::string> models;  // display names of those that it is about
+  std::string message;
+  bool repaired = false;
+};
 // Trace: shown with --verbose only.
 struct RequestDone {
   registry::RequestTrace trace;
@@ -128,8 +136,8 @@ struct CheckpointSaved {
 using Report =
     std::variant<ManifestFetching, ManifestFetched, ManifestChanged, ManifestWritten, BlobStarted, BlobCached,
                  BlobWaitingForLock, BlobVerifying, BlobResumed, BlobAdopted, BlobProgress, BlobVerified, BlobFinalized,
-                 BlobRestarted, ChunkMismatch, CheckpointDiscarded, Retry, Refresh, RequestDone, ConnectionOpened,
-                 ConnectionClosed, ChunkStarted, ChunkVerified, CheckpointSaved>;
+                 BlobRestarted, ChunkMismatch, CheckpointDiscarded, Retry, Refresh, Finding, RequestDone,
+                 ConnectionOpened, ConnectionClosed, ChunkStarted, ChunkVerified, CheckpointSaved>;
 
 // Called from worker threads; must not block for long and must be thread-safe.
 class ProgressSink {

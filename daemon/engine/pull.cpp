@@ -12,8 +12,10 @@
 #include "daemon/engine/cached_blob.h"
 #include "daemon/engine/finalize.h"
 #include "daemon/engine/manifest_fetch.h"
+#include "daemon/engine/registry_options.h"
 #include "daemon/engine/space.h"
 #include "daemon/engine/writable.h"
+#include "daemon/store/in_use.h"
 #include "daemon/store/models_dir.h"
 
 namespace pullama::engine {
@@ -36,6 +38,12 @@ std::vector<BlobRef> refs_of(const manifest::Manifest& manifest) {
   return refs;
 }
 
+std::vector<Digest> digests_of(const std::vector<BlobRef>& blobs) {
+  std::vector<Digest> digests;
+  for (const BlobRef& blob : blobs) digests.push_back(blob.digest);
+  return digests;
+}
+
 }  // namespace
 
 struct Pull::Impl {
@@ -45,19 +53,7 @@ struct Pull::Impl {
         request(std::move(pull_request)),
         sink(progress),
         job_rate(engine.clock, request.rate_bytes_per_second),
-        registry(engine.http, engine.clock, engine.credentials, request.model.host(), options()) {}
-
-  registry::RegistryOptions options() {
-    registry::RegistryOptions result;
-    result.insecure = request.insecure;
-    result.ca_file = request.ca_file;
-    result.user_agent = request.user_agent;
-    result.request_timeout = request.request_timeout;
-    result.on_request = [this](const registry::RequestTrace& trace) { sink.report(RequestDone{trace}); };
-    result.on_token_refresh = [this](int attempt) {
-      sink.report(Refresh{std::nullopt, false, static_cast<unsigned>(std::max(attempt, 0)), 3});
-    };
-    return result;
+        registry(engine.http, engine.clock, engine.credentials, request.model.host(), registry_options(request, sink)) {
   }
 
   Result<PullSummary> run(std::stop_token stop);
@@ -121,7 +117,13 @@ Result<PullSummary> Pull::Impl::run(std::stop_token stop) {
     for (const BlobRef& blob : blobs) sink.report(BlobCached{blob});
     return summary;
   }
+  store::InUse::Hold in_use;
+  if (store.in_use != nullptr) in_use = store.in_use->hold(digests_of(blobs));
   if (auto writable = try_writing(store.fs); !writable) return fail(writable.error());
+  auto abandoned = write_pending(store, request.model, *manifest, stop);
+  // The look at the free space below says more about a full disk.
+  if (!abandoned && abandoned.error().code != ErrorCode::kDiskFull) return fail(abandoned.error());
+  const Leftover leftover{request.prune, abandoned ? *abandoned : std::vector<Digest>()};
   auto reservation = store.space.open();
   if (auto reserved = reserve_space(blobs, reservation, request.force); !reserved) return fail(reserved.error());
 
@@ -150,7 +152,7 @@ Result<PullSummary> Pull::Impl::run(std::stop_token stop) {
     if (keep_error) return fail(*keep_error);
     if (round == 0) summary.saved_bytes = lanes->saved_bytes;
     summary.fetched_bytes += lanes->fetched_bytes;
-    const auto written = write_manifest(store, request.model, *manifest, stop);
+    const auto written = write_manifest(store, request.model, *manifest, leftover, stop);
     if (!written) return fail(written.error());
     if (*written) {
       sink.report(ManifestWritten{manifest->digest()});
@@ -172,6 +174,8 @@ Result<PullPlan> Pull::Impl::plan(std::stop_token stop) {
     PullPlan::Item item{blob.digest, blob.size_bytes, 0};
     const auto there = store.fs.stat(store::blob_path(blob.digest));
     if (there && there->kind == io::FileStat::Kind::kFile && there->size_bytes == blob.size_bytes) {
+      item.present_bytes = blob.size_bytes;
+    } else if (!there && kept_finished(store.fs, blob)) {
       item.present_bytes = blob.size_bytes;
     } else {
       item.present_bytes = present_bytes(store.fs, blob, request.chunk_bytes);

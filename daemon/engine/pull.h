@@ -22,6 +22,9 @@
 namespace pullama::registry {
 class Credentials;
 }
+namespace pullama::store {
+class InUse;
+}
 
 namespace pullama::engine {
 
@@ -32,6 +35,7 @@ struct StoreContext {
   io::FileSystem& fs;
   store::Ledger& ledger;
   SpaceReservations& space;
+  store::InUse* in_use = nullptr;  // told which blobs a transfer needs, where others may remove some meanwhile
 };
 
 // What all pulls of the process share.
@@ -52,6 +56,7 @@ struct PullRequest {
   std::uint64_t rate_bytes_per_second = 0;  // this job's; 0: none
   std::string ca_file{};
   std::string user_agent{};
+  bool prune = true;                        // remove blobs that only the manifest named which this one replaces
   bool force = false;                       // start although the disk looks too small
   std::optional<Digest> manifest_before{};  // of an earlier run of the same job: a difference is reported
 };

@@ -173,6 +173,15 @@ class SqliteLedger final : public Ledger {
     return sums;
   }
 
+  void distrust(const Digest& digest) override {
+    with_database([&](sqlite3* database) {
+      // No file has the inode 0.
+      Statement update(database, "UPDATE verified SET inode = 0 WHERE digest = ?");
+      update.bind(digest.hex()).run();
+      return update.code();
+    });
+  }
+
   void forget(const Digest& digest) override {
     with_database([&](sqlite3* database) {
       Statement remove(database, "DELETE FROM verified WHERE digest = ?");

@@ -53,6 +53,8 @@ class Ledger {
   // so.
   virtual void carry_over(const Digest& digest, const io::FileStat& before, const io::FileStat& after) = 0;
   virtual std::vector<ChunkSum> chunks(const Digest& digest) = 0;
+  // The file does not have the digest: it is known no longer, but what its chunks should be still is.
+  virtual void distrust(const Digest& digest) = 0;
   virtual void forget(const Digest& digest) = 0;
 
   virtual void add_history(const HistoryEntry& entry) = 0;

@@ -12,6 +12,7 @@ namespace pullama::store {
 namespace {
 
 constexpr std::uint64_t kMaxTextBytes = 1 << 20;
+constexpr std::chrono::seconds kLockLimit{60};
 constexpr std::string_view kImagePrefix = "application/vnd.ollama.image.";
 
 // Names in blobs/. One listing is quicker than a look at each blob of each model.
@@ -99,10 +100,7 @@ Result<ShownModel> Library::show(const ModelName& wanted) {
   const ModelName& name = *spelled;
   std::int64_t mtime_ns = 0;
   auto read = manifests_.read(name, mtime_ns);
-  if (!read && read.error().code == ErrorCode::kNotFound) {
-    return fail(ErrorCode::kNotFound, "the model " + wanted.display() + " is not in " + fs_.native_path("."),
-                "`pullama list` shows what is there");
-  }
+  if (!read && read.error().code == ErrorCode::kNotFound) return fail(not_there(wanted));
   if (!read) return fail(read.error());
 
   ShownModel model(name, read->digest());
@@ -146,6 +144,27 @@ Result<ShownModel> Library::show(const ModelName& wanted) {
     }
   }
   return model;
+}
+
+Error Library::not_there(const ModelName& name) const {
+  return {ErrorCode::kNotFound, "the model " + name.display() + " is not in " + fs_.native_path("."),
+          "`pullama list` shows what is there", 0};
+}
+
+Result<Library::Copied> Library::copy(const ModelName& source, const ModelName& destination, std::stop_token stop) {
+  const auto lock = manifests_.lock(kLockLimit, std::move(stop));
+  if (!lock) return fail(lock.error());
+  const auto from = manifests_.existing_spelling(source);
+  if (!from) return fail(from.error());
+  const auto read = manifests_.read(*from);
+  if (!read && read.error().code == ErrorCode::kNotFound) return fail(not_there(source));
+  if (!read) return fail(read.error());
+  const auto to = manifests_.existing_spelling(destination);
+  if (!to) return fail(to.error());
+  if (*to != *from) {
+    if (auto written = manifests_.write(*to, read->raw()); !written) return fail(written.error());
+  }
+  return Copied{*from, *to, read->digest()};
 }
 
 }  // namespace pullama::store

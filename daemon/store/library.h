@@ -1,10 +1,11 @@
 #pragma once
-// What is installed: the list of models and what the store knows of one. Reads manifests, configs and texts only; the
-// weights are the client's to look into (a hostile GGUF must not meet the daemon). Everything that a registry wrote is
-// bounded here; making it printable is the client's. Blocking; any thread but control.
+// What is installed: the list of models, what the store knows of one, a second name for one. Reads manifests, configs
+// and texts only; the weights are the client's to look into (a hostile GGUF must not meet the daemon). Everything that
+// a registry wrote is bounded here; making it printable is the client's. Blocking; any thread but control.
 
 #include <cstdint>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -66,8 +67,17 @@ class Library {
   // Found without regard to case. kNotFound where there is none, kCorrupt where its manifest does not parse. A text
   // whose blob is missing, longer than 1 MiB or no UTF-8 is left out.
   Result<ShownModel> show(const ModelName& name);
+  // A second manifest with the same bytes; one that is there under the destination's name is replaced. Both are found
+  // without regard to case. kNotFound, kCorrupt as above; kLocked after 60 s. Gives both names as they are spelled.
+  struct Copied {
+    ModelName source, destination;
+    Digest digest;
+  };
+  Result<Copied> copy(const ModelName& source, const ModelName& destination, std::stop_token stop);
 
  private:
+  Error not_there(const ModelName& name) const;
+
   io::FileSystem& fs_;
   Manifests manifests_;
 };

@@ -8,7 +8,6 @@
 
 #include "daemon/io/atomic_write.h"
 #include "daemon/io/clock.h"
-#include "daemon/store/models_dir.h"
 
 namespace pullama::store {
 namespace {
@@ -42,7 +41,7 @@ class Scan {
   Scan(io::FileSystem& fs, std::vector<Error>* unreadable, Visit visit)
       : fs_(fs), unreadable_(unreadable), visit_(std::move(visit)) {}
 
-  Status run() { return descend(kManifestsDir, 0); }
+  Status run(const std::string& root) { return descend(root, 0); }
 
  private:
   Status descend(const std::string& path, std::size_t depth) {
@@ -74,15 +73,15 @@ class Scan {
 };
 
 // What a crash left. Only we make these, under the lock that the caller holds.
-Status remove_old_temporaries(io::FileSystem& fs) {
-  auto entries = list_level(fs, kManifestsDir);
+Status remove_old_temporaries(io::FileSystem& fs, const std::string& folder) {
+  auto entries = list_level(fs, folder);
   if (!entries) return fail(entries.error());
   for (const io::DirectoryEntry& entry : *entries) {
     if (entry.kind == Kind::kDirectory || !entry.name.starts_with(kTemporaryPrefix) ||
         !entry.name.ends_with(kTemporarySuffix)) {
       continue;
     }
-    if (auto removed = fs.remove(std::string(kManifestsDir) + "/" + entry.name); !removed) return removed;
+    if (auto removed = fs.remove(folder + "/" + entry.name); !removed) return removed;
   }
   return {};
 }
@@ -154,7 +153,7 @@ Result<std::vector<InstalledManifest>> Manifests::scan(std::vector<Error>* unrea
     }
     return {};
   };
-  if (auto done = Scan(fs_, unreadable, add).run(); !done) return fail(done.error());
+  if (auto done = Scan(fs_, unreadable, add).run(root_); !done) return fail(done.error());
   return found;
 }
 
@@ -164,7 +163,7 @@ Result<std::vector<ModelName>> Manifests::names(std::vector<Error>* unreadable) 
     found.push_back(std::move(name));
     return {};
   };
-  if (auto done = Scan(fs_, unreadable, add).run(); !done) return fail(done.error());
+  if (auto done = Scan(fs_, unreadable, add).run(root_); !done) return fail(done.error());
   return found;
 }
 
@@ -174,7 +173,7 @@ Result<manifest::Manifest> Manifests::read(const ModelName& name) {
 }
 
 Result<manifest::Manifest> Manifests::read(const ModelName& name, std::int64_t& mtime_ns) {
-  const std::string path = manifest_path(name);
+  const std::string path = path_of(name);
   const auto corrupt = [&](const std::string& why) {
     return fail(ErrorCode::kCorrupt, "read " + fs_.native_path(path) + ": " + why,
                 "pull the model again, or remove it with `pullama rm`");
@@ -195,7 +194,7 @@ Result<manifest::Manifest> Manifests::read(const ModelName& name, std::int64_t& 
 }
 
 Status Manifests::write(const ModelName& name, const std::string& raw) {
-  const std::string path = manifest_path(name);
+  const std::string path = path_of(name);
   if (auto made = fs_.make_directories(path.substr(0, path.rfind('/'))); !made) return made;
   if (auto there = fs_.stat(path)) {
     if (there->kind != Kind::kFile) {
@@ -208,8 +207,20 @@ Status Manifests::write(const ModelName& name, const std::string& raw) {
   } else if (there.error().code != ErrorCode::kNotFound) {
     return fail(there.error());
   }
-  if (auto removed = remove_old_temporaries(fs_); !removed) return removed;
-  return io::atomic_write(fs_, path, raw, kManifestMode, manifest_temporary());
+  if (auto removed = remove_old_temporaries(fs_, temporaries_); !removed) return removed;
+  return io::atomic_write(fs_, path, raw, kManifestMode, temporary_in(temporaries_));
+}
+
+Status Manifests::remove(const ModelName& name) {
+  std::string path = path_of(name);
+  if (auto removed = fs_.remove(path); !removed) return removed;
+  while (true) {
+    path.resize(path.rfind('/'));
+    if (auto synced = fs_.sync_directory(path); !synced) return synced;
+    if (path == kManifestsDir || path == kStateDir) return {};
+    // Not empty, or not ours to remove: an empty folder harms nobody.
+    if (!fs_.remove_directory(path)) return {};
+  }
 }
 
 }  // namespace pullama::store

@@ -1,6 +1,7 @@
 #pragma once
 // The manifests folder: finding, reading and writing manifests by Ollama's scan rules
-// (manifests/<host>/<ns>/<model>/<tag>, names compared without regard to case). Blocking; any thread but control.
+// (manifests/<host>/<ns>/<model>/<tag>, names compared without regard to case). The same for the manifests of
+// unfinished pulls, which lie in .pullm/pending/ until their blobs are there. Blocking; any thread but control.
 
 #include <chrono>
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include "common/result.h"
 #include "daemon/io/file_system.h"
 #include "daemon/manifest/manifest.h"
+#include "daemon/store/models_dir.h"
 
 namespace pullama::store {
 
@@ -25,7 +27,9 @@ struct InstalledManifest {
 
 class Manifests {
  public:
-  explicit Manifests(io::FileSystem& fs) : fs_(fs) {}
+  explicit Manifests(io::FileSystem& fs) : Manifests(fs, kManifestsDir, kManifestsDir) {}
+  // Of pulls that are not finished: what is there is needed when such a pull goes on.
+  static Manifests pending(io::FileSystem& fs) { return {fs, kPendingDir, kStateDir}; }
 
   // Holds the flock on .pullm/manifests.lock until destroyed.
   class Lock {
@@ -55,9 +59,17 @@ class Manifests {
   // Byte for byte, atomically (temporary directly below manifests/), mode 0644, new folders synced. Precondition: Lock
   // held.
   Status write(const ModelName& name, const std::string& raw);
+  // The file, whatever it is, and the folders above it that are empty then; durable. kNotFound where there is none.
+  // `name` as it is spelled there. Precondition: Lock held.
+  Status remove(const ModelName& name);
+  std::string path_of(const ModelName& name) const { return root_ + "/" + name.path(); }
 
  private:
+  Manifests(io::FileSystem& fs, std::string root, std::string temporaries)
+      : fs_(fs), root_(std::move(root)), temporaries_(std::move(temporaries)) {}
+
   io::FileSystem& fs_;
+  std::string root_, temporaries_;
 };
 
 }  // namespace pullama::store

@@ -21,9 +21,9 @@ std::string upload_path(const Digest& digest) { return in_state("upload-" + dige
 std::string keep_path(const Digest& digest) { return std::string(kKeepDir) + "/" + digest.file_name(); }
 std::string manifest_path(const ModelName& name) { return std::string(kManifestsDir) + "/" + name.path(); }
 
-std::string manifest_temporary() {
+std::string temporary_in(const std::string& folder) {
   std::random_device random;
-  std::string path = std::string(kManifestsDir) + "/" + kTemporaryPrefix;
+  std::string path = folder + "/" + kTemporaryPrefix;
   for (int i = 0; i < 16; ++i) path += "0123456789abcdef"[random() & 0xF];
   return path + kTemporarySuffix;
 }

@@ -88,3 +88,15 @@ TEST_CASE("without a home folder the models dir must be named") {
   REQUIRE_FALSE(nowhere.has_value());
   CHECK(nowhere.error().text.find("--models-dir") != std::string::npos);
 }
+
+TEST_CASE("unused blobs are removed unless OLLAMA_NOPRUNE says otherwise, read as Ollama reads it") {
+  for (const char* on : {"1", "t", "true", "TRUE", "yes", " \"true\" ", "no"}) {
+    CAPTURE(on);
+    CHECK_FALSE(parse({}, {{"HOME", "/h"}, {"OLLAMA_NOPRUNE", on}})->prune);
+  }
+  for (const char* off : {"", "0", "f", "false", "False", " 'FALSE' "}) {
+    CAPTURE(off);
+    CHECK(parse({}, {{"HOME", "/h"}, {"OLLAMA_NOPRUNE", off}})->prune);
+  }
+  CHECK(parse({})->prune);
+}

@@ -192,5 +192,31 @@ TEST_CASE_FIXTURE(Fixture, "a manifest that does not parse is corrupt at show") 
   CHECK(library.show(*ModelName::parse("m")).error().code == ErrorCode::kCorrupt);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a copy is a second manifest with the same bytes, under a name that is spelled as there") {
+  const std::string raw = install("Llama3:7B", "{}", {{"model", "weights"}}, 10);
+  const auto copied = library.copy(*ModelName::parse("llama3:7b"), *ModelName::parse("Mine"), {});
+  REQUIRE_MESSAGE(copied, copied.error().message);
+  CHECK(copied->source.display() == "Llama3:7B");
+  CHECK(copied->destination.display() == "Mine:latest");
+  CHECK(copied->digest == digest_of(raw));
+  CHECK(dir.read("manifests/registry.ollama.ai/library/Mine/latest") == raw);
+  CHECK(dir.read("manifests/registry.ollama.ai/library/Llama3/7B") == raw);
+  for (const auto& entry : std::filesystem::directory_iterator(dir / "manifests")) CHECK(entry.is_directory());
+
+  const std::string other = install("other", "{}", {{"model", "lighter"}});
+  REQUIRE(library.copy(*ModelName::parse("other"), *ModelName::parse("mine:LATEST"), {}));
+  CHECK(dir.read("manifests/registry.ollama.ai/library/Mine/latest") == other);
+  CHECK_FALSE(dir.exists("manifests/registry.ollama.ai/library/mine"));
+  REQUIRE(library.copy(*ModelName::parse("other"), *ModelName::parse("Other"), {}));
+}
+
+TEST_CASE_FIXTURE(Fixture, "what is not there or broken is not copied") {
+  dir.write("manifests/registry.ollama.ai/library/broken/latest", "nonsense");
+  const ModelName to = *ModelName::parse("to");
+  CHECK(library.copy(*ModelName::parse("missing"), to, {}).error().code == ErrorCode::kNotFound);
+  CHECK(library.copy(*ModelName::parse("broken"), to, {}).error().code == ErrorCode::kCorrupt);
+  CHECK_FALSE(dir.exists("manifests/registry.ollama.ai/library/to"));
+}
+
 }  // namespace
 }  // namespace pullama::store

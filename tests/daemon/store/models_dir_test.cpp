@@ -21,11 +21,11 @@ TEST_CASE("every name on disk is where the documents say") {
 }
 
 TEST_CASE("a manifest's temporary lies directly below manifests and is another one each time") {
-  const std::string path = manifest_temporary();
+  const std::string path = temporary_in(kManifestsDir);
   CHECK(path.starts_with("manifests/.pullm-"));
   CHECK(path.ends_with(".tmp"));
   CHECK(path.find('/', std::string("manifests/").size()) == std::string::npos);
-  CHECK(path != manifest_temporary());
+  CHECK(path != temporary_in(kManifestsDir));
 }
 
 }  // namespace

@@ -1,0 +1,49 @@
+#include "daemon/store/needed.h"
+
+#include <algorithm>
+
+#include "daemon/store/manifests.h"
+
+namespace pullama::store {
+
+Result<DigestSet> named_by_manifests(io::FileSystem& fs, const std::vector<ModelName>& except) {
+  Manifests manifests(fs);
+  DigestSet named;
+  const auto installed = manifests.names();
+  if (!installed) return fail(installed.error());
+  for (const ModelName& name : *installed) {
+    if (std::find(except.begin(), except.end(), name) != except.end()) continue;
+    const auto read = manifests.read(name);
+    if (!read && read.error().code == ErrorCode::kNotFound) continue;  // removed since, by another program
+    if (!read) {
+      Error error = read.error();
+      error.message = "what " + name.display() + " needs is not known, so nothing is removed: " + error.message;
+      error.hint = "pull that model again, or remove it first: pullama rm " + name.display();
+      return fail(std::move(error));
+    }
+    for (const manifest::Blob& blob : read->blobs()) named.insert(blob.digest);
+  }
+  return named;
+}
+
+Result<std::vector<PendingPull>> pending_pulls(io::FileSystem& fs) {
+  Manifests pending = Manifests::pending(fs);
+  std::vector<PendingPull> pulls;
+  const auto names = pending.names();
+  if (!names) return fail(names.error());
+  for (const ModelName& name : *names) {
+    PendingPull pull{name, {}};
+    if (const auto read = pending.read(name)) {
+      for (const manifest::Blob& blob : read->blobs()) pull.blobs.push_back(blob.digest);
+    }
+    pulls.push_back(std::move(pull));
+  }
+  return pulls;
+}
+
+bool is_among(const std::vector<ModelName>& names, const ModelName& name) {
+  return std::any_of(names.begin(), names.end(),
+                     [&](const ModelName& each) { return each.equals_ignoring_case(name); });
+}
+
+}  // namespace pullama::store
