@@ -22,7 +22,9 @@ constexpr std::array<const char*, 10> kSpinner{"⠋", "⠙", "⠹", "⠸", "⠼"
 
 std::string rate_of(const proto::event::JobCompleted& summary) {
   const double seconds = static_cast<double>(std::max<std::int64_t>(summary.elapsed.count(), 1)) / 1000.0;
-  return format_rate(static_cast<double>(summary.fetched_bytes) / seconds);
+  // A verification reads, the others fetch.
+  const bool reads = summary.kind == proto::JobKind::kVerify;
+  return format_rate(static_cast<double>(reads ? summary.total_bytes : summary.fetched_bytes) / seconds);
 }
 
 const char* title_of(ErrorCode code) {

@@ -15,13 +15,14 @@ namespace {
 // Counts what is found on the way: findings make the exit code, whatever the job itself says.
 class Findings final : public Renderer {
  public:
-  explicit Findings(std::unique_ptr<Renderer> shown) : shown_(std::move(shown)) {}
+  Findings(std::unique_ptr<Renderer> shown, bool repairs) : shown_(std::move(shown)), repairs_(repairs) {}
 
   void started(const Subject& subject) override { shown_->started(subject); }
   void attached(const Transfer& transfer, Instant now) override { shown_->attached(transfer, now); }
   void event(const proto::Event& event, const Transfer& transfer, Instant now) override {
     if (const auto* finding = std::get_if<proto::event::VerifyFinding>(&event.body)) {
-      wrong_ += finding->repaired || finding->finding == "unreferenced" ? 0U : 1U;
+      wrong_ += finding->repaired ? 0U : 1U;
+      repairable_ = repairable_ || (!finding->repaired && finding->finding != "unreferenced");
       add(event);
     }
     if (const auto* check = std::get_if<proto::event::DoctorCheck>(&event.body)) {
@@ -32,13 +33,23 @@ class Findings final : public Renderer {
   }
   void tick(Instant now) override { shown_->tick(now); }
   void notice(const std::string& text) override { shown_->notice(text); }
-  void completed(const Transfer& transfer) override { shown_->completed(transfer); }
+  // A verification that found something has done what it should, and what it says is no success all the same.
+  void completed(const Transfer& transfer) override {
+    if (transfer.summary) summary_ = *transfer.summary;
+    if (transfer.kind != proto::JobKind::kVerify || wrong_ == 0) return shown_->completed(transfer);
+    shown_->failed(Error{ErrorCode::kCorrupt,
+                         fmt::format("{} thing{} wrong in {}", wrong_, wrong_ == 1 ? " is" : "s are",
+                                     transfer.models_dir.empty() ? "the store" : transfer.models_dir),
+                         repairable_ && !repairs_ ? "fetch again what is damaged with: pullama verify --repair" : "",
+                         0});
+  }
   void failed(const Error& error) override { shown_->failed(error); }
   void refused(const Subject& subject, const Error& error) override { shown_->refused(subject, error); }
   void interrupted(const std::string& text) override { shown_->interrupted(text); }
   void detached(const std::string& text) override { shown_->detached(text); }
 
   std::size_t wrong() const { return wrong_; }
+  const proto::event::JobCompleted& summary() const { return summary_; }
   std::string json() const { return found_.empty() ? "[]" : found_ + "]"; }
 
  private:
@@ -49,7 +60,10 @@ class Findings final : public Renderer {
   }
 
   std::unique_ptr<Renderer> shown_;
+  const bool repairs_;
+  bool repairable_ = false;
   std::size_t wrong_ = 0;
+  proto::event::JobCompleted summary_;
   std::string found_;
 };
 
@@ -93,7 +107,8 @@ int run_job(Context& context, proto::JobKind kind, std::string_view method, cons
   Signals signals;
   context.link.set_wake(signals.fd(), [&] { return signals.stop_requested(); });
   const bool silent = one_document && options.is_json();
-  Findings renderer(silent ? std::make_unique<Silent>() : make_renderer(options, context.streams));
+  Findings renderer(silent ? std::make_unique<Silent>() : make_renderer(options, context.streams),
+                    options.has(Flag::kRepair));
   std::string words = verb;
   for (const std::string& model : options.operands) words += " " + model;
   if (options.has(Flag::kAll)) words += " --all";
@@ -114,6 +129,10 @@ int run_job(Context& context, proto::JobKind kind, std::string_view method, cons
   if (silent) {
     proto::JsonObject object;
     object.add("ok", code == 0 && outcome.end == End::kCompleted).add_json("findings", renderer.json());
+    if (kind == proto::JobKind::kVerify && outcome.end == End::kCompleted) {
+      object.add("blobs", renderer.summary().blobs).add("total_bytes", renderer.summary().total_bytes);
+      object.add("fetched_bytes", renderer.summary().fetched_bytes);
+    }
     if (outcome.end == End::kFailed) object.add("error", outcome.error.message);
     if (outcome.end == End::kInterrupted) object.add("interrupted", true);
     document(context, object.str());

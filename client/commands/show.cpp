@@ -2,15 +2,20 @@
 
 #include <string>
 
+#include "client/capabilities.h"
 #include "client/commands/ago.h"
 #include "client/commands/commands.h"
 #include "client/commands/table.h"
+#include "client/gguf.h"
 #include "common/printable.h"
 #include "common/size_text.h"
+#include "proto/json_object.h"
 #include "proto/methods.h"
 
 namespace pullama::client {
 namespace {
+
+constexpr std::string_view kWeights = "application/vnd.ollama.image.model";
 
 // Text of the model's author: line breaks and tabs kept, the rest printable.
 std::string text_block(const std::string& text) {
@@ -40,6 +45,38 @@ void layers(Context& context, const proto::StoreShow& model) {
                layer.media_type + (layer.present ? "" : " (missing)"), shared});
   }
   table.print(context);
+}
+
+// Of the weights, read here and not in the daemon. What cannot be read is not shown.
+std::optional<GgufHeader> header_of(const proto::StoreShow& model) {
+  for (const proto::StoredLayer& layer : model.layers) {
+    if (layer.media_type != kWeights || !layer.present) continue;
+    auto header = read_gguf(model.models_dir + "/blobs/" + layer.digest.file_name());
+    return header ? std::optional(std::move(*header)) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
+// What the daemon says, and what the weights do.
+std::string as_json(const proto::StoreShow& model, const std::optional<GgufHeader>& header,
+                    const std::vector<std::string>& capabilities) {
+  proto::JsonObject more;
+  const auto number = [&](const char* name, const std::optional<std::uint64_t>& value) {
+    if (value) {
+      more.add(name, *value);
+    } else {
+      more.add_null(name);
+    }
+  };
+  more.add("architecture", header ? header->architecture : std::string());
+  number("context_length", header ? header->context_length : std::nullopt);
+  number("embedding_length", header ? header->embedding_length : std::nullopt);
+  std::string words;
+  for (const std::string& word : capabilities) words += (words.empty() ? "" : ",") + proto::json_string(word);
+  more.add_json("capabilities", "[" + words + "]");
+  std::string text = proto::write(model);
+  text.back() = ',';
+  return text + more.str().substr(1);
 }
 
 void parameters(Context& context, const proto::StoreShow& model) {
@@ -90,18 +127,32 @@ int run_show(Context& context) {
   params.models_dir = context.link.models_dir();
   const auto model = context.link.call<proto::StoreShow>(proto::method::kStoreShow, params);
   if (!model) return report(context, model.error());
+  const bool asks_for_a_part = !context.options.is_json() && sections(context, *model);
+  if (asks_for_a_part) return 0;
+  const auto header = header_of(*model);
+  const std::vector<std::string> capabilities = capabilities_of(*model, header);
   if (context.options.is_json()) {
-    document(context, proto::write(*model));
+    document(context, as_json(*model, header, capabilities));
     return 0;
   }
-  if (sections(context, *model)) return 0;
   const auto row = [&](const char* name, const std::string& value) {
-    if (!value.empty()) say(context, fmt::format("{:<15}{}", name, value));
+    if (!value.empty()) say(context, fmt::format("{:<18}{}", name, value));
+  };
+  const auto number = [](const std::optional<std::uint64_t>& value) {
+    return value ? std::to_string(*value) : std::string();
   };
   row("Name:", model->model);
   row("Family:", model->family);
   row("Parameters:", model->parameter_size);
   row("Quantization:", model->quantization);
+  if (header) {
+    row("Architecture:", header->architecture);
+    row("Context length:", number(header->context_length));
+    row("Embedding length:", number(header->embedding_length));
+  }
+  std::string words;
+  for (const std::string& word : capabilities) words += (words.empty() ? "" : ", ") + word;
+  row("Capabilities:", words);
   row("Format:", model->format);
   row("Size:", format_size(model->size));
   row("Digest:", model->digest.str());
