@@ -68,9 +68,10 @@ std::optional<EventText> words_of(const e::ManifestFetched& body) {
       .size(body.total_bytes)
       .done();
 }
-std::optional<EventText> words_of(const e::ManifestChanged& body) {
+// An update of several models says which one.
+std::optional<EventText> words_of(const e::ManifestChanged& body, const std::string& model) {
   return warn("⚠")
-      .text("the tag moved from")
+      .text(model.empty() ? "the tag moved from" : safe(model) + " moved from")
       .text(body.before.short_hex(), Tone::kDigest)
       .text("to")
       .text(body.after.short_hex(), Tone::kDigest)
@@ -206,6 +207,7 @@ std::optional<EventText> words_of(const T&) {
 
 std::optional<EventText> event_text(const proto::Event& event, bool verbose) {
   if (event.classification() == proto::EventClass::kTrace && !verbose) return std::nullopt;
+  if (const auto* changed = std::get_if<e::ManifestChanged>(&event.body)) return words_of(*changed, event.model);
   return std::visit([](const auto& body) { return words_of(body); }, event.body);
 }
 
