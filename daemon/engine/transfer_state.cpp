@@ -33,11 +33,22 @@ std::uint64_t TransferState::window_end() const {
   return limit_locked();
 }
 
-std::optional<Claim> TransferState::steal_locked() {
-  const auto taken = workers_.split_largest();
-  if (!taken) return std::nullopt;
-  plan_.split(taken->begin, taken->end);
-  return plan_.claim(plan_.size_bytes(), kMaxRequestBytes);
+void TransferState::rebalance_locked() {
+  if (single_ || end_ != End::kRunning || plan_.anything_unclaimed(limit_locked())) return;
+  unsigned idle = workers_.idle();
+  std::optional<std::uint64_t> holding;
+  if (plan_.anything_unclaimed(plan_.size_bytes())) {
+    // The window is full: because the hasher is behind, or because of the one range that it waits for.
+    holding = plan_.ready_end(front_);
+    if (*holding - front_ > kMaxRequestBytes) return;
+    idle = std::min(idle, 1U);
+  }
+  for (; idle > 0; --idle) {
+    const auto taken = workers_.split_longest(clock_.now(), holding);
+    if (!taken) return;
+    plan_.split(taken->begin, taken->end);
+    work_.notify_all();
+  }
 }
 
 std::optional<Claim> TransferState::claim(unsigned id, std::stop_token stop) {
@@ -53,7 +64,6 @@ std::optional<Claim> TransferState::claim(unsigned id, std::stop_token stop) {
       const std::uint64_t request = std::clamp(missing / (2 * std::uint64_t{count_.target()}) & ~std::uint64_t{0xffff},
                                                kMinRequestBytes, kMaxRequestBytes);
       claim = plan_.claim(limit_locked(), request, workers_.at(id).previous_end);
-      if (!claim) claim = steal_locked();
     }
     if (claim) {
       workers_.begin(id, *claim, clock_.now());
@@ -200,6 +210,7 @@ void TransferState::sample(bool throttled) {
   const std::lock_guard lock(mutex_);
   const auto now = clock_.now();
   workers_.sample(now, throttled);
+  rebalance_locked();
   const unsigned busy = workers_.receiving();
   // A rate counts once the connections of the last step all receive.
   if (throttled || busy != rate_connections_ || busy < count_.target()) {

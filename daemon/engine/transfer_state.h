@@ -100,7 +100,8 @@ class TransferState {
   ChunkPlan take_plan();  // after the threads are gone
 
  private:
-  std::optional<Claim> steal_locked();
+  // Connections without work get the second half of what another will not have finished soon.
+  void rebalance_locked();
   std::uint64_t limit_locked() const;
   void restart_front_locked();
   void end_locked(End how);

@@ -8,6 +8,9 @@ namespace {
 
 // A range in flight is worth cutting in two while both halves are at least this long.
 constexpr std::uint64_t kMinSplitBytes = 1ULL << 20;
+constexpr double kWorthSplittingSeconds = 1;
+// A round trip and the first bytes of a connection say little about its rate.
+constexpr double kSeenAfterSeconds = 0.5;
 constexpr auto kSlowAfter = std::chrono::seconds(10);
 // A claim that has just begun says nothing about its connection yet.
 constexpr auto kMeasuredAfter = std::chrono::seconds(2);
@@ -47,22 +50,37 @@ void Workers::end(unsigned id, Time now) {
   worker.position = 0;
 }
 
-std::optional<Claim> Workers::split_largest() {
-  Worker* largest = nullptr;
-  std::uint64_t most = 0;
+unsigned Workers::idle() const {
+  return static_cast<unsigned>(
+      std::count_if(workers_.begin(), workers_.end(), [](const auto& entry) { return !entry.second.busy(); }));
+}
+
+double Workers::seconds_left(const Worker& worker, Time now) {
+  if (!worker.busy()) return 0;
+  const double took = std::chrono::duration<double>(now - worker.begun).count();
+  if (took < kSeenAfterSeconds) return 0;
+  const double rate = static_cast<double>(worker.position - worker.claim.begin) / took;
+  return static_cast<double>(worker.claim.end - worker.position) / std::max(rate, 1.0);
+}
+
+std::optional<Claim> Workers::split_longest(Time now, std::optional<std::uint64_t> holding) {
+  Worker* longest = nullptr;
+  double most = kWorthSplittingSeconds;
   for (auto& [id, worker] : workers_) {
-    const std::uint64_t left = worker.busy() ? worker.claim.end - worker.position : 0;
-    if (left > most) {
+    if (holding && (*holding < worker.claim.begin || *holding >= worker.claim.end)) continue;
+    if (worker.busy() && worker.claim.end - worker.position < 2 * kMinSplitBytes) continue;
+    if (const double left = seconds_left(worker, now); left > most) {
       most = left;
-      largest = &worker;
+      longest = &worker;
     }
   }
-  if (most < 2 * kMinSplitBytes) return std::nullopt;
-  const std::uint64_t at = (largest->position + most / 2) & ~std::uint64_t{0xffff};
+  if (longest == nullptr) return std::nullopt;
+  const std::uint64_t left = longest->claim.end - longest->position;
+  const std::uint64_t at = (longest->position + left / 2) & ~std::uint64_t{0xffff};
   // What the worker has gathered and not yet written lies before `at` in any case.
-  if (at < largest->position + kMinSplitBytes || at >= largest->claim.end) return std::nullopt;
-  const Claim taken{at, largest->claim.end};
-  largest->claim.end = at;
+  if (at < longest->position + kMinSplitBytes || at >= longest->claim.end) return std::nullopt;
+  const Claim taken{at, longest->claim.end};
+  longest->claim.end = at;
   return taken;
 }
 

@@ -42,14 +42,18 @@ class Workers {
   void begin(unsigned id, const Claim& claim, Time now);
   void end(unsigned id, Time now);
 
-  // Cuts the largest range in flight in two where both halves are worth a request; the second half, from which the
-  // worker is cut off already.
-  std::optional<Claim> split_largest();
+  unsigned idle() const;
+  // Cuts the range in flight that will take longest in two, where both halves are worth a request and it would take
+  // more than a second: what is under way on the wire behind the cut is lost. With `holding`, only the range that holds
+  // this offset. The second half, from which the worker is cut off already.
+  std::optional<Claim> split_longest(Time now, std::optional<std::uint64_t> holding);
   // A connection is slow after ten seconds under a tenth of the others' median. Those that have run out of work count
   // with what they last did, or the last one would crawl to the end. While the rate is limited on purpose nobody is.
   void sample(Time now, bool throttled);
 
  private:
+  // Until the worker's claim is whole; zero while too little has been seen of it.
+  static double seconds_left(const Worker& worker, Time now);
   // Bytes a second; nothing where no other has shown any.
   std::optional<double> median_without(unsigned id) const;
 

@@ -115,3 +115,32 @@ TEST_CASE("a new claim is a new start") {
   line.pass(seconds(9));
   CHECK_FALSE(line.workers.at(slow).slow);
 }
+
+TEST_CASE("what would take longest is cut in two, and only where it takes more than a second") {
+  Line line;
+  line.add(40.0 * kMiB, 0, 64 * kMiB);
+  const unsigned slow = line.add(2.0 * kMiB, 64 * kMiB, 80 * kMiB);
+  CHECK_FALSE(line.workers.split_longest(line.now, {}));  // nothing seen yet
+  line.pass(seconds(1));
+  const auto taken = line.workers.split_longest(line.now, {});
+  REQUIRE(taken);
+  CHECK(taken->begin == 73 * kMiB);  // 66 to 80 MiB were left
+  CHECK(taken->end == 80 * kMiB);
+  CHECK(line.workers.at(slow).claim.end == 73 * kMiB);
+  CHECK_FALSE(line.workers.split_longest(line.now, 3 * kMiB));  // done in half a second
+  CHECK(line.workers.split_longest(line.now, 66 * kMiB)->begin == 69 * kMiB + 512 * 1024);
+  line.pass(seconds(1));
+  CHECK_FALSE(line.workers.split_longest(line.now, {}));  // the halves are not worth a request
+}
+
+TEST_CASE("a silent connection's range is cut until only a piece is left") {
+  Line line;
+  line.add(0, 0, 16 * kMiB);
+  line.pass(seconds(1));
+  std::uint64_t left = 16 * kMiB;
+  while (const auto taken = line.workers.split_longest(line.now, {})) {
+    CHECK(taken->end == left);
+    left = taken->begin;
+  }
+  CHECK(left == kMiB);
+}
