@@ -21,6 +21,7 @@ namespace pullama::rpc {
 namespace {
 
 constexpr std::size_t kReplayBatchBytes = 128U << 10;
+constexpr std::size_t kMostGathered = 64;
 
 struct Filter {
   std::vector<std::string> jobs, types;
@@ -68,7 +69,7 @@ Line line_of(const proto::Event& event) {
 
 struct EventHub::Impl : std::enable_shared_from_this<EventHub::Impl> {
   Impl(boost::asio::io_context& io, SnapshotProvider provider, Now clock)
-      : snapshot(std::move(provider)), now(std::move(clock)), timer(io) {}
+      : snapshot(std::move(provider)), now(std::move(clock)), timer(io), gather_timer(io) {}
 
   // ---- what is published
 
@@ -92,12 +93,36 @@ struct EventHub::Impl : std::enable_shared_from_this<EventHub::Impl> {
     } else if (const auto blob = blob_of(event.body)) {
       samples.forget_blob(event.job, *blob);
     }
-    const Line line = line_of(event);
-    ring.push({seq, event.job, type, line});
+    EventRing::Entry entry{seq, event.job, type, line_of(event)};
+    ring.push(entry);
+    if (subscriptions.empty()) return;
+    gathered.push_back(std::move(entry));
+    const auto due = delivered_at + gather_interval(subscriptions.size());
+    const auto time = now();
+    if (time >= due || gathered.size() >= kMostGathered) return deliver();
+    if (gather_armed) return;
+    gather_armed = true;
+    gather_timer.expires_after(due - time);
+    gather_timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+      const auto self = weak.lock();
+      if (!self || error) return;
+      self->gather_armed = false;
+      self->deliver();
+    });
+  }
+
+  // What waits to be sent together. Before anything whose place in the story comes after it: samples, a snapshot, a
+  // replay.
+  void deliver() {
+    if (gathered.empty()) return;
+    delivered_at = now();
     for (const auto& [id, subscription] : subscriptions) {
       if (subscription.replay_next) continue;  // finds it in the ring
-      if (subscription.filter.passes(event.job, type)) subscription.session->send(line);
+      for (const EventRing::Entry& entry : gathered) {
+        if (subscription.filter.passes(entry.job, entry.type)) subscription.session->send(entry.line);
+      }
     }
+    gathered.clear();
   }
 
   void publish_trace(proto::Event event) {
@@ -123,12 +148,14 @@ struct EventHub::Impl : std::enable_shared_from_this<EventHub::Impl> {
     }
   }
 
-  // Samples are numbered as they leave, with the state change before them.
+  // Samples are numbered and dated as they leave, with the state change before them.
   void pass() {
     last_pass = now();
+    deliver();
     if (subscriptions.empty()) return samples.clear();
     for (proto::Event& sample : samples.take_pass()) {
       sample.seq = seq;
+      sample.time = proto::now();
       Line line;
       const std::string key = sample.job + " " + blob_of(sample.body)->hex();
       for (const auto& [id, subscription] : subscriptions) {
@@ -161,6 +188,7 @@ struct EventHub::Impl : std::enable_shared_from_this<EventHub::Impl> {
                                    "see PROTOCOL.md for their names", 0}));
       }
     }
+    deliver();
     const bool replay = params.since && can_replay(*params.since, params.epoch);
     proto::SubscribeResult result;
     result.gap = params.since && !replay;
@@ -192,6 +220,7 @@ struct EventHub::Impl : std::enable_shared_from_this<EventHub::Impl> {
     const auto found = subscriptions.find(session_id);
     if (found == subscriptions.end() || found->second.generation != generation) return;
     Subscription& subscription = found->second;
+    deliver();  // to the others: this one finds it in the ring
     std::size_t bytes = 0;
     while (*subscription.replay_next <= seq) {
       if (bytes >= kReplayBatchBytes) {
@@ -229,6 +258,10 @@ struct EventHub::Impl : std::enable_shared_from_this<EventHub::Impl> {
   boost::asio::steady_timer timer;
   bool timer_armed = false;
   std::chrono::steady_clock::time_point last_pass{};
+  std::vector<EventRing::Entry> gathered;  // state changes that no subscriber was sent yet
+  boost::asio::steady_timer gather_timer;
+  bool gather_armed = false;
+  std::chrono::steady_clock::time_point delivered_at{};
   std::map<std::uint64_t, Subscription> subscriptions;  // by session
   std::set<std::uint64_t> watched;                      // sessions that told us to be called when they end
   std::uint64_t last_generation = 0;
@@ -253,6 +286,7 @@ void EventHub::subscribe(SessionContext& session, proto::SubscribeParams params,
 void EventHub::unsubscribe(const SessionContext& session) {
   const auto found = impl_->subscriptions.find(session.id());
   if (found == impl_->subscriptions.end()) return;
+  impl_->deliver();
   SessionContext* subscriber = found->second.session;
   impl_->subscriptions.erase(found);
   subscriber->hold_open(false);
@@ -276,6 +310,10 @@ std::size_t EventHub::watchers(const std::string& job, const SessionContext* exc
   return static_cast<std::size_t>(std::ranges::count_if(impl_->subscriptions, [&](const auto& entry) {
     return entry.second.session != except && Filter::has(entry.second.filter.jobs, job);
   }));
+}
+
+std::chrono::milliseconds EventHub::gather_interval(std::size_t subscribers) {
+  return std::chrono::milliseconds(std::min<std::size_t>(subscribers / 50, 20));
 }
 
 std::chrono::milliseconds EventHub::pass_interval(std::size_t subscribers) {

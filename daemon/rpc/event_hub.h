@@ -39,10 +39,12 @@ class EventHub {
   const std::string& epoch() const;
   std::uint64_t seq() const;  // of the last state change; 0 before the first
 
-  // The hub sets `seq`, and `time` where it is zero. A state change goes at once to every subscriber whose filter lets
-  // it through, and into the ring; samples of its blob (for a job.* event: of its job) that still wait are forgotten.
-  // blob.progress waits for the next pass: the newest of a blob wins, at most one a job a pass, ten passes a second.
-  // Trace goes to those who asked for it and is dropped when they are slow; check wants_trace() before making one.
+  // With a crowd of subscribers, state changes that follow one another closely go out together (gather_interval()).
+  // The hub sets `seq`, and `time` where it is zero (a sample's always: when it leaves). A state change goes at once to
+  // every subscriber whose filter lets it through, and into the ring; samples of its blob (for a job.* event: of its
+  // job) that still wait are forgotten. blob.progress waits for the next pass: the newest of a blob wins, at most one a
+  // job a pass, ten passes a second. Trace goes to those who asked for it and is dropped when they are slow; check
+  // wants_trace() before making one.
   void publish(proto::Event event);
   bool wants_trace() const;
 
@@ -59,6 +61,10 @@ class EventHub {
 
   // Time between two passes of samples: 100 ms, more with many subscribers, never over a second.
   static std::chrono::milliseconds pass_interval(std::size_t subscribers);
+
+  // How long a state change may wait after the one before it was sent: 1 ms for 50 subscribers, 20 ms for 1,000 and
+  // more, so that a thousand readers are woken once for what a pull's beginning or end brings. None for a few.
+  static std::chrono::milliseconds gather_interval(std::size_t subscribers);
 
   static constexpr std::size_t kRingEvents = 4096;      // state changes kept for `since`
   static constexpr std::size_t kRingBytes = 16U << 20;  // and no more than this of them

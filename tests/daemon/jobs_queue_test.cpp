@@ -115,7 +115,11 @@ TEST_CASE("an on-demand daemon starts nothing by itself, shows what waits, and g
   desk.add({"more"});
   CHECK(desk.jobs->queue().asleep());
   CHECK(desk.saved.entries.at(0)->state == JobState::kActive);  // another death would forget nothing
+  CHECK(desk.jobs->was_interrupted({"j9", "j1"}));
+  CHECK_FALSE(desk.jobs->was_interrupted({"j3"}));  // the one that was added just now
+  CHECK_FALSE(desk.jobs->was_interrupted({}));
   desk.jobs->wake();
+  CHECK_FALSE(desk.jobs->was_interrupted({"j1"}));
   desk.wait_for_runs("j1", 1);
   desk.wait_for_runs("j2", 1);
   CHECK(desk.jobs->counts().active == 2);

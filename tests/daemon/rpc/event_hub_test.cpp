@@ -1,5 +1,6 @@
 #include "daemon/rpc/event_hub.h"
 
+#include <deque>
 #include <random>
 #include <set>
 
@@ -51,6 +52,47 @@ TEST_CASE("promise 2: every state change arrives in order, once, and the text is
   CHECK(one.seqs() == range(1, 1000));
   CHECK(two.seqs() == range(1, 1000));
   for (std::size_t i = 0; i < one.lines.size(); ++i) CHECK(one.lines[i] == two.lines[i]);
+}
+
+TEST_CASE("for a crowd, state changes that follow one another closely go out together, in order, once") {
+  using std::chrono::milliseconds;
+  CHECK(EventHub::gather_interval(1) == milliseconds(0));
+  CHECK(EventHub::gather_interval(49) == milliseconds(0));
+  CHECK(EventHub::gather_interval(500) == milliseconds(10));
+  CHECK(EventHub::gather_interval(5000) == milliseconds(20));
+  Hub world;
+  std::deque<Reader> crowd;
+  for (std::uint64_t id = 1; id <= 500; ++id) world.subscribe(crowd.emplace_back(id));
+  world.change("a", proto::JobState::kActive);
+  CHECK(crowd.front().seqs() == range(1, 1));  // the first at once
+  world.change("a", proto::JobState::kPaused);
+  world.change("a", proto::JobState::kActive);
+  CHECK(crowd.back().seqs() == range(1, 1));
+  world.run_a_pass();  // the timer
+  CHECK(crowd.front().seqs() == range(1, 3));
+
+  // Whoever comes while some wait gets them in its snapshot, and the others before anything that comes after.
+  world.change("a", proto::JobState::kPaused);
+  Reader late(501);
+  world.subscribe(late);
+  CHECK(late.answer["seq"] == 4);
+  CHECK(crowd.back().seqs() == range(1, 4));
+  world.change("a", proto::JobState::kActive);
+  Reader back(502);
+  world.subscribe(back, since(2));
+  CHECK(back.seqs() == range(3, 5));
+  world.change("a", proto::JobState::kPaused);
+  world.time += EventHub::pass_interval(502);
+  world.hub.publish(progress("a", 1, 1));
+  CHECK(crowd.front().seqs() == range(1, 6));
+  CHECK(crowd.front().samples.back()["seq"] == 6);
+  world.change("a", proto::JobState::kActive);
+  world.hub.unsubscribe(late);
+  CHECK(late.seqs() == range(5, 7));
+  CHECK(back.seqs() == range(3, 7));
+  for (const Reader& reader : crowd) CHECK(reader.seqs() == range(1, 7));
+  for (int i = 0; i < 200; ++i) world.change("a", proto::JobState::kActive);
+  CHECK(crowd.front().seqs().size() >= 7 + 128);  // no more than some wait
 }
 
 TEST_CASE("an event carries what the hub adds") {
