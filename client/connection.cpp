@@ -37,6 +37,12 @@ Error Connection::unreadable(std::string_view method, const Error& why) const {
 
 Status Connection::take_line(const std::string& line) {
   if (line.empty()) return {};
+  // A list of 10,000 entries need not be parsed twice; whoever asked for it parses it.
+  if (auto plain = proto::parse_plain_result(line)) {
+    const auto* id = std::get_if<std::int64_t>(&plain->id);
+    if (awaited_ && id != nullptr && *id == *awaited_) reply_ = std::move(*plain->result);
+    return {};
+  }
   auto message = proto::parse_message(line);
   if (!message) {
     return fail(lose(fmt::format("what answers at {} does not speak the daemon's protocol", endpoint_.path)));

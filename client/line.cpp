@@ -5,6 +5,7 @@
 #include <array>
 
 #include "client/cells.h"
+#include "common/utf8.h"
 
 namespace pullama::client {
 namespace {
@@ -105,6 +106,7 @@ std::string paint(const Line& line) {
 }
 
 std::string to_ascii(std::string_view text) {
+  if (plain_ascii_length(text) == text.size()) return std::string(text);
   std::string out;
   out.reserve(text.size());
   for (std::size_t at = 0; at < text.size();) {

@@ -158,7 +158,10 @@ Result<Connection*> Link::start_and_open() {
 
   auto end = Clock::now() + kStartLimit;
   bool has_ended = false;
-  for (int pause = 5; Clock::now() < end; pause = std::min(pause * 2, 50)) {
+  // It takes some tens of milliseconds: looked for closely at first.
+  constexpr int kCloseLooks = 40;
+  int looks = 0;
+  for (int pause = 2; Clock::now() < end; pause = ++looks < kCloseLooks ? pause : std::min(pause * 2, 50)) {
     if (is_stopped_ && is_stopped_()) return fail(ErrorCode::kCancelled, "interrupted while the daemon was starting");
     if (auto connection = open_first()) return connection;
     if (!has_ended && daemon->has_ended()) {

@@ -68,6 +68,15 @@ void Screen::print(const Line& line) {
   write_(erased + rendered(line) + "\n" + draw_live());
 }
 
+void Screen::print_all(const std::vector<Line>& lines) {
+  std::string text;
+  for (const Line& line : lines) text += rendered(line) + "\n";
+  if (text.empty()) return;
+  const std::string erased = erase_live();
+  last_drawn_.clear();
+  write_(erased + text + draw_live());
+}
+
 void Screen::cursor(bool is_shown) {
   if (!look_.pretty || is_shown != cursor_hidden_) return;
   cursor_hidden_ = !is_shown;

@@ -23,6 +23,7 @@ std::string printable(std::string_view text) { return printable(text, std::numer
 
 std::string printable(std::string_view text, std::size_t max_bytes) {
   std::string out;
+  if (text.size() <= max_bytes && plain_ascii_length(text) == text.size()) return std::string(text);
   while (!text.empty()) {
     const Utf8Char c = decode_utf8(text);
     const std::size_t length = c.bytes == 0 ? 1 : c.bytes;

@@ -28,8 +28,16 @@ Utf8Char decode_utf8(std::string_view text) {
   return {code_point, length};
 }
 
+std::size_t plain_ascii_length(std::string_view text) {
+  std::size_t length = 0;
+  while (length < text.size() && text[length] >= 0x20 && text[length] <= 0x7E) ++length;
+  return length;
+}
+
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
+    text.remove_prefix(plain_ascii_length(text));
+    if (text.empty()) break;
     const std::size_t bytes = decode_utf8(text).bytes;
     if (bytes == 0) return false;
     text.remove_prefix(bytes);

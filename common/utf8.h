@@ -17,4 +17,8 @@ Utf8Char decode_utf8(std::string_view text);
 
 bool is_utf8(std::string_view text);
 
+// How many characters at the front of `text` are ASCII without control characters (0x20 to 0x7E): nearly all of what
+// passes through here, and nothing that needs a closer look.
+std::size_t plain_ascii_length(std::string_view text);
+
 }  // namespace pullama

@@ -354,14 +354,14 @@ std::string write<Event>(const Event& event) {
   Writer writer;
   envelope(writer, event, std::string(event.type()));
   std::visit([&](const auto& body) { fields(writer, body); }, event.body);
-  return writer.str();
+  return std::move(writer).str();
 }
 
 std::vector<std::pair<std::string, std::string>> event_members(const Event& event) {
   Writer writer;
   std::visit([&](const auto& body) { fields(writer, body); }, event.body);
   std::vector<std::pair<std::string, std::string>> members;
-  const auto json = nlohmann::ordered_json::parse(writer.str(), nullptr, false);
+  const auto json = nlohmann::ordered_json::parse(std::move(writer).str(), nullptr, false);
   for (const auto& [name, value] : json.items()) {
     if (!value.is_object()) {
       members.emplace_back(name, value.dump());

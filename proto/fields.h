@@ -235,7 +235,7 @@ class Writer {
     out_.add(name, second ? second_name : first_name);
   }
 
-  std::string str() const { return out_.str(); }
+  std::string str() && { return std::move(out_).str(); }
 
  private:
   static std::string json_of(const std::string& value) { return json_string(value); }
@@ -270,7 +270,7 @@ class Writer {
   static std::string json_of(const T& value) {
     Writer inner;
     fields(inner, value);
-    return inner.str();
+    return std::move(inner).str();
   }
 
   JsonObject out_;
@@ -295,7 +295,7 @@ template <class T>
 std::string write_message(const T& message) {
   Writer writer;
   fields(writer, message);
-  return writer.str();
+  return std::move(writer).str();
 }
 
 // Whether unknown members are refused (message.h).

@@ -2,17 +2,33 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "common/utf8.h"
 
 namespace pullama::proto {
 
+namespace {
+
+// What needs neither escape nor a closer look.
+std::size_t plain_length(std::string_view text) {
+  const auto is_plain = [](char c) { return c >= 0x20 && c <= 0x7E && c != '"' && c != '\\'; };
+  return static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), is_plain) - text.begin());
+}
+
+}  // namespace
+
 std::string json_string(std::string_view text) {
   std::string out;
   out.reserve(text.size() + 2);
   out += '"';
   while (!text.empty()) {
+    if (const std::size_t plain = plain_length(text); plain > 0) {
+      out += text.substr(0, plain);
+      text.remove_prefix(plain);
+      continue;
+    }
     const Utf8Char c = decode_utf8(text);
     if (c.bytes == 0) {
       out += "\xEF\xBF\xBD";

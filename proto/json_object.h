@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace pullama::proto {
 
@@ -23,7 +24,12 @@ class JsonObject {
   // `json` is JSON text, as JsonObject::str() and write() make it.
   JsonObject& add_json(std::string_view name, std::string_view json);
 
-  std::string str() const { return text_ + "}"; }  // on one line, without its end
+  // On one line, without its end.
+  std::string str() const& { return text_ + "}"; }
+  std::string str() && {
+    text_ += '}';
+    return std::move(text_);
+  }
 
  private:
   std::string text_ = "{";

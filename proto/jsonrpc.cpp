@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "common/utf8.h"
 #include "proto/fields.h"
 
@@ -116,6 +118,20 @@ tl::expected<Message, LineFault> parse_message(std::string_view line) {
   if (json->contains("method")) return read_request(*json, std::move(id));
   if (json->contains("result") || json->contains("error")) return read_response(*json, id);
   return refuse(id.value_or(Id()), "'method' is missing");
+}
+
+std::optional<Response> parse_plain_result(std::string_view line) {
+  constexpr std::string_view kBegin = "{\"jsonrpc\":\"2.0\",\"id\":", kResult = ",\"result\":";
+  if (!line.starts_with(kBegin) || !line.ends_with('}')) return std::nullopt;
+  std::string_view rest = line.substr(kBegin.size());
+  std::int64_t id = 0;
+  const auto [end, fault] = std::from_chars(rest.data(), rest.data() + rest.size(), id);
+  if (fault != std::errc()) return std::nullopt;
+  rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
+  if (!rest.starts_with(kResult) || too_deep(line)) return std::nullopt;
+  rest.remove_prefix(kResult.size());
+  rest.remove_suffix(1);
+  return Response{Id(id), std::string(rest)};
 }
 
 LineFault line_too_long(std::size_t max_line_bytes) {

@@ -49,6 +49,11 @@ LineFault line_too_long(std::size_t max_line_bytes);
 LineFault line_not_utf8();
 
 // Whole lines with their '\n'. `params` and `result` must be JSON text on one line, as write() makes it.
+// A reply with a result, by the form in which result_line() writes it, without parsing the result: nothing is known of
+// its text but that it does not nest too deep; whoever reads it must refuse what is no JSON value. nullopt: not of that
+// form.
+std::optional<Response> parse_plain_result(std::string_view line);
+
 std::string request_line(const Id& id, std::string_view method, std::string_view params);
 std::string result_line(const Id& id, std::string_view result);
 std::string error_line(const Id& id, const RpcError& error);

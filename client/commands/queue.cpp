@@ -52,7 +52,10 @@ int show(Context& context, const proto::QueueView& queue) {
     return 0;
   }
   if (queue.entries.empty()) say(context, "queue is empty");
-  for (const proto::QueueEntry& entry : queue.entries) context.streams.out.print(line_of(entry));
+  std::vector<Line> lines;
+  lines.reserve(queue.entries.size());
+  for (const proto::QueueEntry& entry : queue.entries) lines.push_back(line_of(entry));
+  context.streams.out.print_all(lines);
   return 0;
 }
 

@@ -28,7 +28,9 @@ std::vector<std::string> Table::lines() const {
 }
 
 void Table::print(Context& context) const {
-  for (const std::string& line : lines()) context.streams.out.print({{line, Tone::kText}});
+  std::vector<Line> all;
+  for (std::string& line : lines()) all.push_back({{std::move(line), Tone::kText}});
+  context.streams.out.print_all(all);
 }
 
 }  // namespace pullama::client

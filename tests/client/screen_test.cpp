@@ -102,3 +102,18 @@ TEST_CASE("a resize draws the live area anew at the new width") {
   CHECK(bytes.find("012345") == std::string::npos);
   CHECK(bytes.rfind("\r\x1b[J", 0) == 0);
 }
+
+TEST_CASE("many lines go out in one write, above the live ones") {
+  TerminalModel terminal(20);
+  std::size_t writes = 0;
+  Screen screen(pretty(20), [&](std::string_view text) {
+    terminal.write(text);
+    ++writes;
+  });
+  screen.live({line("10%")});
+  screen.print_all(std::vector<Line>{line("one"), line("two")});
+  CHECK(writes == 2);
+  CHECK(terminal.rows() == std::vector<std::string>{"one", "two", "10%"});
+  screen.print_all(std::vector<Line>{});
+  CHECK(writes == 2);
+}

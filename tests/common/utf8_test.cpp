@@ -6,6 +6,7 @@
 
 using pullama::decode_utf8;
 using pullama::is_utf8;
+using pullama::plain_ascii_length;
 
 TEST_CASE("each length of character is decoded at its limits") {
   CHECK(decode_utf8("\x7f").code_point == 0x7F);
@@ -26,5 +27,13 @@ TEST_CASE("overlong forms, surrogates, strays and cut characters are not UTF-8")
                            "\xc3"
                            "a"}) {
     CHECK_FALSE(is_utf8(std::string("ok") + text));
+  }
+}
+
+TEST_CASE("plain ASCII ends at the first character that needs a closer look") {
+  for (const auto& [text, length] :
+       {std::pair{"", 0U}, {"abc ~", 5U}, {"ab\tc", 2U}, {"a\x7f", 1U}, {"\xc3\xa4", 0U}}) {
+    CAPTURE(text);
+    CHECK(plain_ascii_length(text) == length);
   }
 }

@@ -145,3 +145,21 @@ TEST_CASE("lines are written whole and on one line") {
         "UTF-8\"}}}\n");
   CHECK(line_not_utf8().close);
 }
+
+TEST_CASE("a plain result is taken without being parsed, anything else is not") {
+  const auto plain = parse_plain_result(R"({"jsonrpc":"2.0","id":7,"result":{"a":[1,"}"]}})");
+  REQUIRE(plain.has_value());
+  CHECK(std::get<std::int64_t>(plain->id) == 7);
+  CHECK(*plain->result == R"({"a":[1,"}"]})");
+  const std::string line = result_line(Id(std::int64_t{3}), "{}");
+  CHECK(parse_plain_result(line.substr(0, line.size() - 1)).has_value());
+  for (const std::string& other :
+       {std::string(R"({"jsonrpc":"2.0","id":"x","result":{}})"), std::string(R"({"jsonrpc":"2.0","id":7,"error":{}})"),
+        std::string(R"({"id":7,"jsonrpc":"2.0","result":{}})"),
+        std::string(R"({"jsonrpc":"2.0","id":7,"result":{})") + "]",
+        std::string(R"({"jsonrpc":"2.0","id":,"result":{}})"), std::string(), std::string("{"),
+        R"({"jsonrpc":"2.0","id":7,"result":)" + std::string(40, '[') + std::string(40, ']') + "}"}) {
+    CAPTURE(other);
+    CHECK_FALSE(parse_plain_result(other).has_value());
+  }
+}
