@@ -24,7 +24,7 @@ class Screen {
 
   void print(const Line& line);
   void print_all(const std::vector<Line>& lines);  // in one write
-  void raw(std::string_view text);             // as it is: documents, text that belongs to the user
+  void raw(std::string_view text);                 // as it is: documents, text that belongs to the user
   void live(std::vector<Line> lines);
   void clear() { live({}); }
   void cursor(bool is_shown);  // hidden on a pretty terminal only
