@@ -28,9 +28,13 @@ def _contenders(bench, host, ours, more=None):
 
 def capped(bench):
     """each connection capped at 20 MB/s"""
-    ours, _ = pairs(bench, (32 if bench.quick else 512) * MIB)
+    ours, _ = pairs(bench, (32 if bench.quick else 1024) * MIB)
     host = line(bench, Server(bench), "--rate", 20_000_000)
-    return _contenders(bench, host, ours), ours.total
+    daemon = bench.daemon()
+    return _contenders(bench, host, ours, {
+        "pullama --connections 16": lambda: bench.pull(daemon, f"{host}/{ours.repository}:{ours.tag}", "--insecure",
+                                                       "--connections", "16"),
+    }), ours.total
 
 
 def delay(bench):

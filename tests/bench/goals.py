@@ -34,6 +34,11 @@ def memory_under_64_mib(result):
     return most < 64, f"{most:.1f} MiB at its peak; goal 64"
 
 
+def nine_tenths_of_the_connections(result):
+    carried = result["bytes"] / _seconds(result, "pullama --connections 16") / (16 * 20e6)
+    return carried >= 0.9, f"{carried:.2f} of what 16 connections at 20 MB/s carry together, whole run; goal 0.9"
+
+
 def constant_and_short(result):
     ours = [row["seconds"] for name, row in result["rows"].items() if name.startswith("pullama")]
     return max(ours) < 0.3, f"{min(ours):.2f} to {max(ours):.2f} s over all sizes; goal 0.3"
@@ -72,7 +77,7 @@ def under_three_percent(result):
 GOALS = {
     "blob.http": [faster_than_each, near_the_limit, least_cpu_of_those_that_verify, memory_under_64_mib],
     "blob.https": [faster_than_each, memory_under_64_mib],
-    "line.capped": [faster_than_each, memory_under_64_mib],
+    "line.capped": [faster_than_each, nine_tenths_of_the_connections, memory_under_64_mib],
     "line.delay": [faster_than_each],
     "line.loss": [faster_than_each],
     "state.small_blobs": [faster_than_each],
