@@ -89,8 +89,7 @@ TEST_CASE("hostile and wrong manifests are refused by name") {
   const std::string ok = layer(kA, "1");
   std::string many = ok;
   for (int i = 0; i < 8192; ++i) many += "," + ok;
-  std::string deep = "1";
-  for (int i = 0; i < 100'000; ++i) deep.insert(deep.begin(), '[');
+  const std::string deep = std::string(100'000, '[') + "1";
   const std::vector<Refusal> refusals{
       {"", "is empty"},
       {" \r\n", "is empty"},
