@@ -33,7 +33,7 @@ function(pullama_library target)
   target_link_libraries(${target} PUBLIC pullama_flags ${arg_LINK} PRIVATE ${arg_PRIVATE_LINK})
 endfunction()
 
-# pullama_test(<target> SOURCES a_test.cpp … [LINK targets]): one doctest program, ctest label "unit".
+# pullama_test(<target> [LABEL label] SOURCES a_test.cpp … [LINK targets]): one doctest program, ctest label "unit" or that.
 function(pullama_test target)
   cmake_parse_arguments(arg "" "LABEL" "SOURCES;LINK" ${ARGN})
   if(NOT arg_LABEL)
