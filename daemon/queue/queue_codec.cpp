@@ -195,19 +195,18 @@ std::string Encoder::encode(const QueueData& data) {
       R"({{"version":2,"next_id":{},"paused":{},"limits":{{"rate":{},"connections":{},"parallel_models":{}}},)"
       "\n",
       data.next_id, data.paused, data.limits.rate, data.limits.connections, data.limits.parallel_models);
-  std::map<JobPtr, std::string> kept;
+  text.reserve(last_bytes_ + (last_bytes_ >> 4U));
+  std::unordered_map<JobPtr, std::string> kept;
+  kept.reserve(data.entries.size() + data.direct.size());
   const auto append = [&](const char* name, const std::vector<JobPtr>& jobs) {
     text += fmt::format("\"{}\":[", name);
     const char* separator = "\n";
     for (const JobPtr& job : jobs) {
-      auto known = lines_.extract(job);
-      if (known.empty()) {
-        known = std::map<JobPtr, std::string>{{job, line_of(*job)}}.extract(job);
-      }
+      const auto known = lines_.find(job);
+      const auto at = kept.emplace(job, known == lines_.end() ? line_of(*job) : std::move(known->second)).first;
       text += separator;
-      text += known.mapped();
+      text += at->second;
       separator = ",\n";
-      kept.insert(std::move(known));
     }
     text += "]";
   };
@@ -216,6 +215,7 @@ std::string Encoder::encode(const QueueData& data) {
   append("direct", data.direct);
   text += "}\n";
   lines_ = std::move(kept);
+  last_bytes_ = text.size();
   return text;
 }
 

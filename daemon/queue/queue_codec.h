@@ -10,9 +10,10 @@
 // "entries" are the queue in its order. Unknown members are ignored; anything else that is not as said makes the whole
 // file corrupt: guessing could start transfers that nobody asked for.
 
-#include <map>
+#include <cstddef>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "daemon/queue/job.h"
@@ -37,7 +38,8 @@ class Encoder {
   std::string encode(const QueueData& data);
 
  private:
-  std::map<JobPtr, std::string> lines_;
+  std::unordered_map<JobPtr, std::string> lines_;
+  std::size_t last_bytes_ = 0;
 };
 
 }  // namespace pullama::queue
