@@ -59,7 +59,7 @@ class Registry {
   std::string registry_url_, cdn_scheme_;
   int cdn_port_ = 0;
   std::atomic<int> open_{0};  // requests that are being answered
-  std::mutex log_mutex_;  // guards log_
+  std::mutex log_mutex_;      // guards log_
   std::FILE* log_ = nullptr;
 };
 
