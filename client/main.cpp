@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "client/commands/commands.h"
+#include "client/completion.h"
 #include "client/help.h"
 #include "client/options.h"
 #include "client/terminal.h"
@@ -32,6 +34,10 @@ int main(int argc, char** argv) {
   if (args.empty()) {
     if (const auto text = help_text({})) write_all(kStderr, *text);
     return 1;
+  }
+  if (args.front() == kCompleteWord) {
+    write_all(kStdout, complete_words(std::span(args).subspan(1)));
+    return 0;
   }
   const auto options = parse_options(args, process_surroundings());
   if (!options) {

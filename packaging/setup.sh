@@ -12,7 +12,8 @@ build='g++ cmake ninja-build pkg-config git ca-certificates
  libxxhash-dev libfmt-dev libspdlog-dev libcli11-dev libexpected-dev'
 demo='docker-registry curl python3 openssl'
 tests='ccache libcpp-httplib-dev doctest-dev clang-14 libclang-rt-14-dev clang-format-14
- nginx-light apache2-utils python3-jsonschema tmux strace jq procps iproute2 util-linux'
+ nginx-light apache2-utils python3-jsonschema tmux strace jq procps iproute2 util-linux
+ man-db zsh fish lintian systemd'
 bench='aria2 skopeo wget iptables ethtool'
 
 what=all ask=yes

@@ -129,6 +129,5 @@ int run_daemon_stop(Context& context) {
 }
 
 int run_key(Context& context) { return not_yet(context, "pullama key"); }
-int run_completion(Context& context) { return not_yet(context, "pullama completion"); }
 
 }  // namespace pullama::client
