@@ -74,6 +74,17 @@ def under_three_percent(result):
     return worst / none < 1.03, f"{(worst / none - 1) * 100:+.1f} % time with the most watchers; goal 3"
 
 
+def under_50_ms(result):
+    ours = _seconds(result, "pullama")
+    return ours < 0.05, f"{ours * 1000:.0f} ms, the client's start included; goal 50"
+
+
+def four_fifths_of_openssl(result):
+    ours = _seconds(result, "pullama")
+    name, row = next(iter(_others(result).items()))
+    return row["seconds"] / ours >= 0.8, f"{row['seconds'] / ours:.2f} of the rate of {name}; goal 0.8"
+
+
 GOALS = {
     "blob.http": [faster_than_each, near_the_limit, least_cpu_of_those_that_verify, memory_under_64_mib],
     "blob.https": [faster_than_each, memory_under_64_mib],
@@ -85,6 +96,8 @@ GOALS = {
     "state.resume": [fewer_twice_and_sooner],
     "state.first_request": [within_300_ms],
     "state.already_there": [one_round_trip_and_20_ms],
+    "store.list_models": [under_50_ms],
+    "store.verify": [four_fifths_of_openssl],
     "push.push": [faster_than_each],
     "scale.list_models": [no_faster_than_linear],
     "scale.queue_list": [no_faster_than_linear],

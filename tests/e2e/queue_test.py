@@ -50,6 +50,7 @@ class QueueTest(harness.TestCase):
                 time.sleep(self.random.choice((self.random.uniform(0, 0.2), self.random.uniform(0, 1.2))))
             else:  # and now to the end
                 registry.script(rate={"total": 100_000_000})
+                harness.wait_until(lambda: harness.answers(self.box.socket), "the last daemon answers")
                 with Wire(self.box.socket) as wire:
                     harness.wait_until(lambda: not [e for e in wire.call("queue.list")["entries"]
                                                     if e["state"] != "completed"], "all are complete")
