@@ -1,6 +1,8 @@
 #include "daemon/store/library.h"
 
 #include <algorithm>
+#include <atomic>
+#include <thread>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -13,6 +15,8 @@ namespace {
 
 constexpr std::uint64_t kMaxTextBytes = 1 << 20;
 constexpr std::chrono::seconds kLockLimit{60};
+constexpr std::size_t kMostHelpers = 7;
+constexpr std::size_t kModelsAHelper = 100;
 constexpr std::string_view kImagePrefix = "application/vnd.ollama.image.";
 
 // Names in blobs/. One listing is quicker than a look at each blob of each model.
@@ -60,6 +64,27 @@ void add_text(ShownModel& model, std::string_view kind, std::string text) {
 
 }  // namespace
 
+// Nothing where it was removed between the scan and now.
+std::optional<ListedModel> Library::look_at(const ModelName& name, const std::unordered_set<std::string>& blobs) {
+  ListedModel model{name, std::nullopt, 0, 0, {}};
+  const auto read = manifests_.read(name, model.mtime_ns);
+  if (!read && read.error().code == ErrorCode::kNotFound) return std::nullopt;
+  if (!read) {
+    model.broken = read.error().message;
+    // What could not be opened has a time all the same.
+    if (auto stat = fs_.stat(manifest_path(name))) model.mtime_ns = stat->mtime_ns;
+    return model;
+  }
+  model.digest = read->digest();
+  model.size_bytes = read->stated_bytes();
+  for (const manifest::Blob& blob : read->blobs()) {
+    if (blobs.contains(blob.digest.file_name())) continue;
+    model.broken = "its blob " + fs_.native_path(blob_path(blob.digest)) + " is missing";
+    break;
+  }
+  return model;
+}
+
 Result<Listing> Library::list() {
   Listing listing;
   auto installed = manifests_.names(&listing.unreadable);
@@ -67,25 +92,22 @@ Result<Listing> Library::list() {
   auto blobs = blob_names(fs_);
   if (!blobs) return fail(blobs.error());
 
-  for (ModelName& name : *installed) {
-    ListedModel model{std::move(name), std::nullopt, 0, 0, {}};
-    auto read = manifests_.read(model.name, model.mtime_ns);
-    if (read) {
-      model.digest = read->digest();
-      model.size_bytes = read->stated_bytes();
-      for (const manifest::Blob& blob : read->blobs()) {
-        if (blobs->contains(blob.digest.file_name())) continue;
-        model.broken = "its blob " + fs_.native_path(blob_path(blob.digest)) + " is missing";
-        break;
-      }
-    } else if (read.error().code == ErrorCode::kNotFound) {
-      continue;  // removed between the scan and now
-    } else {
-      model.broken = read.error().message;
-      // What could not be opened has a time all the same.
-      if (auto stat = fs_.stat(manifest_path(model.name))) model.mtime_ns = stat->mtime_ns;
+  std::vector<std::optional<ListedModel>> looked(installed->size());
+  std::atomic<std::size_t> next{0};
+  const auto look_at_rest = [&] {
+    for (std::size_t i = next++; i < looked.size(); i = next++) looked[i] = look_at((*installed)[i], *blobs);
+  };
+  {
+    // Reading a manifest is some forty microseconds; a large store is waited for.
+    std::vector<std::jthread> helpers;
+    const std::size_t wanted = std::min(kMostHelpers, looked.size() / kModelsAHelper);
+    while (helpers.size() < std::min<std::size_t>(wanted, std::thread::hardware_concurrency())) {
+      helpers.emplace_back(look_at_rest);
     }
-    listing.models.push_back(std::move(model));
+    look_at_rest();
+  }
+  for (auto& model : looked) {
+    if (model) listing.models.push_back(std::move(*model));
   }
   std::sort(listing.models.begin(), listing.models.end(), [](const ListedModel& a, const ListedModel& b) {
     return a.mtime_ns != b.mtime_ns ? a.mtime_ns > b.mtime_ns : a.name < b.name;

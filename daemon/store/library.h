@@ -7,6 +7,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -77,6 +78,7 @@ class Library {
 
  private:
   Error not_there(const ModelName& name) const;
+  std::optional<ListedModel> look_at(const ModelName& name, const std::unordered_set<std::string>& blobs);
 
   io::FileSystem& fs_;
   Manifests manifests_;

@@ -114,6 +114,20 @@ TEST_CASE_FIXTURE(Fixture, "what is broken is listed with the reason and hides n
   }
 }
 
+TEST_CASE_FIXTURE(Fixture, "a large store is listed in the same order, by as many as it takes") {
+  for (int i = 0; i < 450; ++i) install("m" + std::to_string(i), "{}", {{"model", "weights"}}, i);
+  dir.write("manifests/registry.ollama.ai/library/m7/latest", "nonsense");
+  const auto listing = library.list();
+  REQUIRE(listing);
+  REQUIRE(listing->models.size() == 450);
+  // What was just written is the newest.
+  CHECK(listing->models[0].name.model() == "m7");
+  CHECK_FALSE(listing->models[0].broken.empty());
+  for (int i = 8; i < 450; ++i) {
+    CHECK(listing->models[static_cast<std::size_t>(i)].name.model() == "m" + std::to_string(i));
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "a model is shown with what its config and texts say, found whatever the case") {
   const std::string raw = install(
       "Llama3:Latest", R"({"model_format":"gguf","model_family":"llama","model_type":"3.2B","file_type":"Q4_K_M"})",
