@@ -66,6 +66,20 @@ class ClientPageTest(unittest.TestCase):
                          set(re.findall(r"^ +([0-9]) +\S", section(self.page, "EXIT STATUS"), re.M)))
 
 
+class DaemonPagesTest(unittest.TestCase):
+    def setUp(self):
+        self.flags = set(WORD.findall(run(os.environ["PULLAMAD"], "--help").stdout))
+
+    def test_every_flag_stands_in_the_page_and_the_other_way_round(self):
+        self.assertGreater(len(self.flags), 6)
+        self.assertEqual(self.flags, set(WORD.findall(section(page("pullamad.8"), "FLAGS"))))
+
+    def test_every_key_of_the_configuration_is_a_flag(self):
+        keys = re.findall(r"^     ([a-z_]+) = ", section(page("pullamad.conf.5"), "KEYS"), re.M)
+        self.assertTrue(keys)
+        self.assertLessEqual({"--" + key.replace("_", "-") for key in keys}, self.flags)
+
+
 class PagesTest(unittest.TestCase):
     def test_no_page_has_a_warning_or_a_line_of_more_than_80_columns(self):
         self.assertTrue(shutil.which("man"), "man is missing; packaging/setup.sh --all installs it")
