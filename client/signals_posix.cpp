@@ -51,9 +51,11 @@ void on_suspend(int) {
 
 // Not ours to survive: show the cursor and go as if we had not looked.
 void on_end(int number) {
+  const int before = errno;
   show_cursor();
   signal(number, SIG_DFL);
   raise(number);
+  errno = before;
 }
 
 void handle(int number, void (*handler)(int), int flags) {

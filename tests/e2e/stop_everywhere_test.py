@@ -130,13 +130,14 @@ class StopEverywhereTest(harness.TestCase):
         return self.registry.name(self.model)
 
     def test_body(self):
-        model = Model("library/stalls", "latest", [Blob(seed=4, size=20 * MIB)])
-        name = self.scripted({"port": "cdn", "path": model.layers[0].hex, "stall_after": MIB, "stall_s": 600, "times": 0},
+        model = Model("library/stalls", "latest", [Blob(seed=4, size=64 * MIB)])
+        # Less than the smallest request, so that none ends.
+        name = self.scripted({"port": "cdn", "path": model.layers[0].hex, "stall_after": 256 << 10, "stall_s": 600, "times": 0},
                              model=model)
         seen = []
 
         def reached(wire):
-            wire.wait_event(lambda e: e["type"] == "blob.progress" and e["bytes_done"] >= MIB and e["seq"] not in seen)
+            wire.wait_event(lambda e: e["type"] == "blob.progress" and e["bytes_done"] >= 256 << 10 and e["seq"] not in seen)
             time.sleep(0.5)
             seen.extend(e["seq"] for e in wire.events)
 
