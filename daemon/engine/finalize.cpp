@@ -34,6 +34,23 @@ std::vector<Digest> not_in(const manifest::Manifest& manifest, const manifest::M
   return digests;
 }
 
+// The manifest is in: the links go, then the note of an unfinished pull, which says that links may be left.
+Status end_pending(StoreContext& store, const ModelName& name, const manifest::Manifest& manifest) {
+  store::Keep keep(store.fs);
+  for (const manifest::Blob& blob : manifest.blobs()) {
+    if (auto released = carried_over(store, blob.digest, [&] { return keep.release(blob.digest); }); !released) {
+      return fail(released.error());
+    }
+  }
+  auto pending = store::Manifests::pending(store.fs);
+  const auto noted = pending.existing_spelling(name);
+  if (!noted) return fail(noted.error());
+  if (auto removed = pending.remove(*noted); !removed && removed.error().code != ErrorCode::kNotFound) {
+    return fail(removed.error());
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<Digest>> write_pending(StoreContext& store, const ModelName& name,
@@ -69,7 +86,6 @@ Status release_kept(StoreContext& store, const Digest& digest) {
 Result<bool> write_manifest(StoreContext& store, const ModelName& name, const manifest::Manifest& manifest,
                             const Leftover& leftover, std::stop_token stop) {
   store::Manifests manifests(store.fs);
-  store::Keep keep(store.fs);
   const auto lock = manifests.lock(kLockLimit, std::move(stop));
   if (!lock) return fail(lock.error());
   for (const manifest::Blob& blob : manifest.blobs()) {
@@ -93,20 +109,20 @@ Result<bool> write_manifest(StoreContext& store, const ModelName& name, const ma
     unneeded.insert(unneeded.end(), replaced.begin(), replaced.end());
   }
   if (auto written = manifests.write(*spelled, manifest.raw()); !written) return fail(written.error());
-  for (const manifest::Blob& blob : manifest.blobs()) {
-    if (auto released = carried_over(store, blob.digest, [&] { return keep.release(blob.digest); }); !released) {
-      return fail(released.error());
-    }
-  }
-  auto pending = store::Manifests::pending(store.fs);
-  const auto noted = pending.existing_spelling(name);
-  if (!noted) return fail(noted.error());
-  if (auto removed = pending.remove(*noted); !removed && removed.error().code != ErrorCode::kNotFound) {
-    return fail(removed.error());
-  }
+  if (auto tidied = end_pending(store, name, manifest); !tidied) return fail(tidied.error());
   // The model is in: what cannot be tidied now is `pullama clean`'s.
   static_cast<void>(store::remove_unneeded({store.fs, &store.ledger, store.in_use}, unneeded));
   return true;
+}
+
+Status tidy_interrupted(StoreContext& store, const ModelName& name, const manifest::Manifest& manifest,
+                        std::stop_token stop) {
+  auto pending = store::Manifests::pending(store.fs);
+  const auto noted = pending.existing_spelling(name);
+  if (!noted || !pending.read(*noted)) return {};
+  const auto lock = store::Manifests(store.fs).lock(kLockLimit, std::move(stop));
+  if (!lock) return fail(lock.error());
+  return end_pending(store, name, manifest);
 }
 
 Result<bool> already_installed(StoreContext& store, const ModelName& name, const manifest::Manifest& manifest) {

@@ -35,6 +35,10 @@ struct Leftover {
 Result<bool> write_manifest(StoreContext& store, const ModelName& name, const manifest::Manifest& manifest,
                             const Leftover& leftover, std::stop_token stop);
 
+// Where a run ended between the manifest and the tidying after it: what is left of that tidying.
+Status tidy_interrupted(StoreContext& store, const ModelName& name, const manifest::Manifest& manifest,
+                        std::stop_token stop);
+
 // True when exactly this manifest is installed and the ledger knows all its blobs as verified: nothing is to be done.
 Result<bool> already_installed(StoreContext& store, const ModelName& name, const manifest::Manifest& manifest);
 

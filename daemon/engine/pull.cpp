@@ -115,6 +115,8 @@ Result<PullSummary> Pull::Impl::run(std::stop_token stop) {
   const auto installed = already_installed(store, request.model, *manifest);
   if (installed && *installed) {
     for (const BlobRef& blob : blobs) sink.report(BlobCached{blob});
+    // In a store that may only be read it stays, and the model is there all the same.
+    static_cast<void>(tidy_interrupted(store, request.model, *manifest, stop));
     return summary;
   }
   store::InUse::Hold in_use;

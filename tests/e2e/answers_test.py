@@ -91,6 +91,8 @@ class ManifestTest(AnswersCase):
                 self.serve({"path": "/manifests/", "status": status, "times": 0, "headers": {"Retry-After": "0"},
                             "body": "come back later"})
                 self.assert_error(self.pull("--max-retries", "2"), 1, str(status), "come back later", "3 tries")
+                # The log has a request once the answer is through, the client may be faster.
+                harness.wait_until(lambda: self.registry.state()["open"] == 0, "the registry is done")
                 self.assertEqual(len(self.registry.log()), 3)
 
 
@@ -124,7 +126,9 @@ class BlobTest(AnswersCase):
         self.assert_error(run, 1, self.registry.host)
         self.assertTrue(any(blob.digest in run.stderr for blob in self.model.blobs), run.stderr)
         for blob in self.model.blobs:
-            self.assertLessEqual(len(self.asked(blob.hex)), 1, "404 at the registry itself is final")
+            # A blob of some MiB is asked for over several connections at once.
+            most = -(-blob.size // MIB)
+            self.assertLessEqual(len(self.asked(blob.hex)), most, "404 at the registry itself is final")
 
     def test_a_signed_url_that_expires_while_it_is_used(self):
         self.serve({"port": "cdn", "close_after": MIB, "times": 0}, model=self.big(), cdn={"expires_s": 1.5},

@@ -341,3 +341,19 @@ TEST_CASE("a dry run says what would travel and changes nothing") {
   REQUIRE(f.pull());
   CHECK(job.plan({})->travel_bytes == 0);
 }
+
+TEST_CASE("what was left to tidy when a run ended after its manifest is tidied by the next") {
+  PullFixture f;
+  const std::string model = content(200'000, 1);
+  const std::string manifest = f.registry.add_model("ns/m", "latest", {model, "{}"});
+  REQUIRE(f.pull());
+  const Digest digest = f.registry.add_blob(model);
+  const std::string note = ".pullm/pending/mem.test/ns/m/latest";
+  std::filesystem::create_directories(std::filesystem::path(f.path(note)).parent_path());
+  std::ofstream(f.path(note), std::ios::binary) << manifest;
+  std::filesystem::create_hard_link(f.path(store::blob_path(digest)), f.path(store::keep_path(digest)));
+  REQUIRE(f.pull());
+  CHECK_FALSE(f.exists(note));
+  CHECK_FALSE(f.exists(store::keep_path(digest)));
+  CHECK(f.read(store::blob_path(digest)) == model);
+}
