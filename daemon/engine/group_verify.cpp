@@ -13,7 +13,9 @@ constexpr unsigned kMaxMismatches = 6;
 }  // namespace
 
 bool verify_group(TransferState& state, io::File& file, std::size_t index, const BlobRef& blob, ProgressSink& sink) {
-  const ChunkPlan::Group group = state.group(index);
+  const auto known = state.group(index);
+  if (!known) return true;
+  const ChunkPlan::Group& group = *known;
   io::Sha256 hash;
   std::vector<std::byte> block(256 << 10);
   for (std::uint64_t at = group.start; at < group.end;) {
@@ -33,7 +35,9 @@ bool verify_group(TransferState& state, io::File& file, std::size_t index, const
     return true;
   }
   const auto mismatch = state.group_mismatch(index);
-  sink.report(ChunkMismatch{blob, group.start, group.end - 1, mismatch.count, kMaxMismatches});
+  if (mismatch.count > 0) {
+    sink.report(ChunkMismatch{blob, group.start, group.end - 1, mismatch.count, kMaxMismatches});
+  }
   return true;
 }
 

@@ -52,7 +52,8 @@ class TransferState {
   std::uint64_t connection_bytes(unsigned id) const;
 
   // --- Chunks with digests.
-  ChunkPlan::Group group(std::size_t index) const;
+  // nullopt once the list was dropped: another connection may do that at any moment.
+  std::optional<ChunkPlan::Group> group(std::size_t index) const;
   std::vector<std::size_t> groups_to_verify() const;
   void group_verified(std::size_t index);
   GroupMismatch group_mismatch(std::size_t index);

@@ -18,9 +18,10 @@ bool TransferState::writer_is_due_locked() const {
   return unsynced_ >= kUnsyncedLimit || written_bytes_ >= kWriteBackBytes;
 }
 
-ChunkPlan::Group TransferState::group(std::size_t index) const {
+std::optional<ChunkPlan::Group> TransferState::group(std::size_t index) const {
   const std::lock_guard lock(mutex_);
-  return plan_.groups().at(index);
+  if (index >= plan_.groups().size()) return std::nullopt;
+  return plan_.groups()[index];
 }
 
 std::vector<std::size_t> TransferState::groups_to_verify() const {
@@ -30,7 +31,7 @@ std::vector<std::size_t> TransferState::groups_to_verify() const {
 
 void TransferState::group_verified(std::size_t index) {
   const std::lock_guard lock(mutex_);
-  plan_.group_verified(index);
+  if (index < plan_.groups().size()) plan_.group_verified(index);
   ++change_;
   front_cv_.notify_all();
 }
@@ -38,7 +39,8 @@ void TransferState::group_verified(std::size_t index) {
 GroupMismatch TransferState::group_mismatch(std::size_t index) {
   const std::lock_guard lock(mutex_);
   GroupMismatch result;
-  result.count = plan_.groups().at(index).mismatches + 1;
+  if (index >= plan_.groups().size()) return result;
+  result.count = plan_.groups()[index].mismatches + 1;
   const bool others_are_right = std::any_of(plan_.groups().begin(), plan_.groups().end(),
                                             [](const ChunkPlan::Group& group) { return group.verified; });
   // Three on a blob whose other chunks are right: the list is wrong there. Six in any case. The blob's digest decides
