@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, and runs the test suite: all of it under ASan+UBSan, then all of it under TSan.
+# Installs what is missing, builds, and runs the test suite: all of it under ASan+UBSan, then what has threads (unit, component) under TSan.
 # Says what it does in few lines; everything else goes to build/logs/.
 # Usage: tests/run.sh [--quick] [--full] [--long] [-k REGEX]
 #   --quick   ASan+UBSan only
-#   --full    also what only an optimised build can show (memory)
+#   --full    under TSan the end-to-end tests too, and what only an optimised build can show (memory)
 #   --long    the long forms: kill -9 at ten points of a full 1 GiB pull, more crash points, longer fuzzing
 #   -k REGEX  only the tests whose name matches
 # Needs no terminal. Run again, it builds and installs only what changed.
 set -u -o pipefail
 
 cd "$(dirname "$0")/.." || exit 1
-presets='dev tsan'
+presets='dev tsan' full=no
 filter=()
 while [ $# -gt 0 ]; do
   case $1 in
     --quick) presets=dev ;;
-    --full) presets='dev tsan release' ;;
+    --full) presets='dev tsan release' full=yes ;;
     --long) export PULLAMA_TEST_LONG=1 ;;
     -k) [ $# -ge 2 ] || { echo "run.sh: -k needs a regular expression" >&2; exit 1; }
         filter=(-R "$2"); shift ;;
@@ -62,6 +62,7 @@ if setarch "$(uname -m)" -R true 2>/dev/null; then personality=(setarch "$(uname
 run_tests() {
   local preset=$1 log=$logs/$1-test.log selection=() begin=$SECONDS
   [ "$preset" = release ] && selection=(-L release)
+  [ "$preset" = tsan ] && [ $full = no ] && selection=(-L 'unit|component')
   "${personality[@]}" ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure --no-tests=error \
     "${selection[@]}" "${filter[@]}" >"$log" 2>&1 </dev/null
   local code=$?
