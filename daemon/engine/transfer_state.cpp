@@ -9,6 +9,7 @@ TransferState::TransferState(ChunkPlan plan, std::optional<io::Sha256::Midstate>
       plan_(std::move(plan)),
       count_(fixed_connections),
       front_(front ? front->length_bytes : 0),
+      hasher_waited_at_(front_),
       midstate_(front),
       rate_since_(clock.now()) {}
 
@@ -24,8 +25,14 @@ void TransferState::leave(unsigned id) {
   work_.notify_all();
 }
 
+std::uint64_t TransferState::window_locked() const {
+  return front_ - hasher_waited_at_ >= kHasherBusyBytes ? kBusyWindowBytes : kWindowBytes;
+}
+
 std::uint64_t TransferState::limit_locked() const {
-  return std::max(front_ + kWindowBytes, plan_.group_end(std::min(front_, plan_.size_bytes())));
+  // In whole requests: a limit that crept along with the front would be asked for a MiB at a time.
+  return std::max((front_ + window_locked()) / kMaxRequestBytes * kMaxRequestBytes,
+                  plan_.group_end(std::min(front_, plan_.size_bytes())));
 }
 
 std::uint64_t TransferState::window_end() const {
@@ -69,7 +76,7 @@ std::optional<Claim> TransferState::claim(unsigned id, std::stop_token stop) {
       workers_.begin(id, *claim, clock_.now());
       return claim;
     }
-    if (!plan_.all_received() && plan_.ready_end(front_) - front_ > kWindowBytes / 2) count_.on_window_full();
+    if (!plan_.all_received() && plan_.ready_end(front_) - front_ > window_locked() / 2) count_.on_window_full();
     work_.wait(lock, stop, [&] {
       return end_ != End::kRunning || workers_.count() > count_.target() || plan_.anything_unclaimed(limit_locked());
     });

@@ -23,6 +23,10 @@
 namespace pullama::engine {
 
 inline constexpr std::uint64_t kWindowBytes = 256ULL << 20;
+// Once the hasher has had kHasherBusyBytes without a pause it is what limits, and a short window costs nothing: what it
+// is behind by is what the end of the blob waits for.
+inline constexpr std::uint64_t kHasherBusyBytes = 192ULL << 20;
+inline constexpr std::uint64_t kBusyWindowBytes = 96ULL << 20;
 inline constexpr std::uint64_t kMaxRequestBytes = 16ULL << 20;
 inline constexpr std::uint64_t kMinRequestBytes = 1ULL << 20;
 
@@ -103,6 +107,7 @@ class TransferState {
  private:
   // Connections without work get the second half of what another will not have finished soon.
   void rebalance_locked();
+  std::uint64_t window_locked() const;
   std::uint64_t limit_locked() const;
   void restart_front_locked();
   void end_locked(End how);
@@ -120,6 +125,7 @@ class TransferState {
   bool single_ = false;
   std::optional<unsigned> single_owner_;
   std::uint64_t front_ = 0;
+  std::uint64_t hasher_waited_at_ = 0;  // the front when the hasher last had nothing to do
   std::uint64_t front_generation_ = 0;
   std::optional<io::Sha256::Midstate> midstate_;
   bool hashed_right_ = false;

@@ -67,6 +67,7 @@ std::optional<FrontWork> TransferState::wait_for_front(std::stop_token stop) {
     if (end != plan_.size_bytes()) end &= ~std::uint64_t{63};
     return end > front_ || (front_ == plan_.size_bytes() && !hashed_right_);
   };
+  if (!ready()) hasher_waited_at_ = front_;
   if (!front_cv_.wait(lock, stop, ready) || end_ != End::kRunning || stop.stop_requested()) return std::nullopt;
   return FrontWork{front_, std::max(end, front_), front_generation_};
 }
@@ -88,7 +89,7 @@ std::optional<io::Sha256::Midstate> TransferState::midstate() const {
 }
 
 void TransferState::restart_front_locked() {
-  front_ = 0;
+  front_ = hasher_waited_at_ = 0;
   midstate_.reset();
   hashed_right_ = false;
   ++front_generation_;
