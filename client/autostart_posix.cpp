@@ -51,7 +51,7 @@ Result<std::string> find_program() {
     if (place.rfind('/', 0) == 0 && is_program(place + "/" + kProgram)) return place + "/" + kProgram;
     begin = end + 1;
   }
-  return fail(ErrorCode::kNotFound, fmt::format("no {} beside this program ({}) nor on PATH", kProgram, folder),
+  return fail(ErrorCode::kInternal, fmt::format("no {} beside this program ({}) nor on PATH", kProgram, folder),
               "install it beside pullama, or start it by hand");
 }
 

@@ -243,4 +243,14 @@ const char* done(proto::JobKind kind) {
   return "pulled";
 }
 
+std::optional<proto::Event> waiting_event(const Transfer& transfer) {
+  using proto::JobState;
+  if (transfer.state != JobState::kWaitingNetwork && transfer.state != JobState::kWaitingSpace) return std::nullopt;
+  proto::Event event;
+  event.job = transfer.job;
+  event.model = transfer.model;
+  event.body = proto::event::JobWaiting{transfer.state, transfer.waits_for, std::nullopt, transfer.error};
+  return event;
+}
+
 }  // namespace pullama::client

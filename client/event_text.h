@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "client/line.h"
+#include "client/view.h"
 #include "proto/events.h"
 
 namespace pullama::client {
@@ -15,6 +16,9 @@ struct EventText {
 
 // Nothing for samples, for events that only change figures, and, unless `verbose`, for trace events.
 std::optional<EventText> event_text(const proto::Event& event, bool verbose);
+
+// What is told of a transfer that waits already when it is first looked at: the event that was missed.
+std::optional<proto::Event> waiting_event(const Transfer& transfer);
 
 // "pulling" and "pulled" of a job's kind.
 const char* doing(proto::JobKind kind);

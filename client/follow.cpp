@@ -288,11 +288,8 @@ class Follower {
   }
 
   Error no_daemon(const Error& why) const {
-    if (epoch_.empty() || !context_.options.has(Flag::kNoAutostart)) return why;
-    return Error{ErrorCode::kNetwork, "the daemon went away and nothing answers in its place",
-                 fmt::format("start one with pullama daemon start, then go on with: {}",
-                             pursuit_.resume_command.empty() ? "pullama watch" : pursuit_.resume_command),
-                 0};
+    if (epoch_.empty()) return why;
+    return gone(context_, why, pursuit_.resume_command.empty() ? "pullama watch" : pursuit_.resume_command);
   }
 
   Context& context_;
@@ -313,6 +310,12 @@ class Follower {
 
 Outcome follow(Context& context, Signals& signals, Renderer& renderer, const Pursuit& pursuit) {
   return Follower(context, signals, renderer, pursuit).run();
+}
+
+Error gone(const Context& context, Error why, const std::string& command) {
+  if (!context.options.has(Flag::kNoAutostart) || context.link.is_open()) return why;
+  return Error{ErrorCode::kNetwork, "the daemon went away and nothing answers in its place",
+               fmt::format("start one with pullama daemon start, then go on with: {}", command), 0};
 }
 
 void follow_resize(Streams& streams) {

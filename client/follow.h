@@ -29,6 +29,9 @@ struct Outcome {
 
 Outcome follow(Context& context, Signals& signals, Renderer& renderer, const Pursuit& pursuit);
 
+// What is said where the daemon died under `command` and must not be started again.
+Error gone(const Context& context, Error why, const std::string& command);
+
 // Both outputs take the terminal's size as it is now.
 void follow_resize(Streams& streams);
 

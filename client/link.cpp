@@ -18,6 +18,7 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kConnectLimit = 2s;
 constexpr auto kStartLimit = 10s;
 constexpr int kMostGreetings = 3;
+constexpr int kRivalPauseMs = 50;
 constexpr auto kRivalLimit = 2s;  // ours ended because another one was faster: that one may still be starting
 
 std::optional<std::string> after(std::string_view text, std::string_view word) {
@@ -135,7 +136,7 @@ Status Link::greet() {
   }
   if (told_version_ != info->version) version_notice_ = version_notice(info->version, info->pid, kVersion, is_system());
   told_version_ = info->version;
-  if (std::exchange(just_started_, false)) {
+  if (std::exchange(just_started_, false) || info->asleep) {
     const proto::JobCounts& jobs = info->jobs;
     found_waiting_ = jobs.queued + jobs.active + jobs.waiting_network + jobs.waiting_space;
   }
@@ -145,6 +146,7 @@ Status Link::greet() {
 Result<Connection*> Link::start_and_open() {
   const auto endpoint = listen_endpoint(process_endpoint_environment(options_.socket));
   if (!endpoint) return fail(endpoint.error());
+  const auto give_up = Clock::now() + kStartLimit;
   DaemonCommand command{{"--on-demand"}, {}};
   if (endpoint->chosen_by_user()) command.arguments.insert(command.arguments.end(), {"--socket", endpoint->path});
   if (options_.models_dir_by_flag) {
@@ -169,6 +171,14 @@ Result<Connection*> Link::start_and_open() {
       end = std::min(end, Clock::now() + kRivalLimit);
       const Error words{ErrorCode::kLocked, daemon->last_words(), {}, 0};
       if (go_where(words)) return connection_.get();
+      // The one that holds the store does not answer: it is on its way out, or not yet there.
+      if (socket_named_by(words) && Clock::now() < give_up) {
+        pause_briefly(kRivalPauseMs, wake_fd_);
+        daemon = StartedDaemon::start(command);
+        if (!daemon) return fail(daemon.error());
+        has_ended = false;
+        end = give_up;
+      }
     }
     pause_briefly(pause, wake_fd_);
   }

@@ -30,6 +30,7 @@ Streams streams_for(bool no_color) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  claim_standard_descriptors();
   const std::vector<std::string> args(argv + 1, argv + argc);
   if (args.empty()) {
     if (const auto text = help_text({})) write_all(kStderr, *text);

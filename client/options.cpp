@@ -74,7 +74,7 @@ Status set_models_dir(Options& options, const Surroundings& surroundings) {
 Status set_value(Options& options, const FlagRule& rule, const std::string& value, const Surroundings& surroundings) {
   const std::string name = fmt::format("--{}", rule.name);
   if (value.empty() || value.find('\0') != std::string::npos) {
-    return wrong(fmt::format("{} needs a value", name), fmt::format("{} {}", name, rule.value));
+    return wrong(fmt::format("{} needs a value", name), fmt::format("write {} {}", name, rule.value));
   }
   proto::PullOptions& transfer = options.transfer;
   switch (rule.flag) {
@@ -170,6 +170,7 @@ struct Words {
   std::vector<Given> flags;
   std::vector<std::string> operands;
   std::optional<Error> fault;  // the first; help asked for wins over it
+  bool unknown_flag = false;
 };
 
 // Flags and operands apart. Which command it is, is not known yet: a flag has the same meaning in all.
@@ -194,7 +195,8 @@ Words split(std::span<const std::string> args) {
     const std::string name = is_long ? word.substr(2, equals == std::string::npos ? equals : equals - 2) : word;
     const FlagRule* rule = is_long ? find_flag(name) : find_letter(word);
     if (rule == nullptr) {
-      fault(fmt::format("unknown flag {}", shown(word.substr(0, equals))), "the flags are listed by pullama --help");
+      fault(fmt::format("unknown flag {}", shown(word.substr(0, equals))));
+      words.unknown_flag = true;
       continue;
     }
     Given given{rule, {}};
@@ -259,6 +261,12 @@ Result<Command> take_command(std::vector<std::string>& operands) {
   return rule->command;
 }
 
+// The right form of what was probably meant, where a flag is unknown.
+std::string form_meant(std::vector<std::string> operands) {
+  const auto command = take_command(operands);
+  return command ? usage(rule_of(*command)) : "the flags are listed by pullama --help";
+}
+
 Status check_operand(const CommandRule& rule, const std::string& word) {
   switch (rule.operand) {
     case Operand::kModel:
@@ -319,7 +327,10 @@ Result<Options> parse_options(std::span<const std::string> args, const Surroundi
     options.command = Command::kHelp;
     return options;
   }
-  if (words.fault) return fail(*words.fault);
+  if (words.fault) {
+    if (words.fault->hint.empty() && words.unknown_flag) words.fault->hint = form_meant(words.operands);
+    return fail(*words.fault);
+  }
   if (options.has(Flag::kVersion) && words.operands.empty()) words.operands = {"version"};
   const auto command = take_command(words.operands);
   if (!command) return fail(command.error());
@@ -351,7 +362,10 @@ Result<Options> parse_options(std::span<const std::string> args, const Surroundi
 std::string model_to_pull(std::span<const std::string> args) {
   Words words = split(args);
   const auto command = take_command(words.operands);
-  return command && *command == Command::kPull && !words.operands.empty() ? words.operands.front() : std::string();
+  if (!command || *command != Command::kPull || words.operands.empty()) return {};
+  const auto wrong_one = std::find_if(words.operands.begin(), words.operands.end(),
+                                      [](const std::string& word) { return !ModelName::parse(word); });
+  return wrong_one == words.operands.end() ? words.operands.front() : *wrong_one;
 }
 
 bool asks_for_json(std::span<const std::string> args) {

@@ -45,7 +45,8 @@ Result<Options> parse_options(std::span<const std::string> args, const Surroundi
 // Whether errors of this command line are to be told in JSON: known even where parsing fails.
 bool asks_for_json(std::span<const std::string> args);
 
-// The model that a command line wants to pull, as typed, even where the rest of it is wrong; empty: none.
+// The model that a command line wants to pull, as typed, even where the rest of it is wrong: the first, or the first
+// whose name is wrong; empty: none.
 std::string model_to_pull(std::span<const std::string> args);
 
 Surroundings process_surroundings();

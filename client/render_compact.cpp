@@ -23,9 +23,14 @@ class CompactRenderer final : public Renderer {
     if (!subject.model.empty()) title += " " + subject.model;
     streams_.out.print({{title, Tone::kText}});
   }
-  void attached(const Transfer& transfer, Instant now) override { show(transfer, now); }
+  void attached(const Transfer& transfer, Instant now) override {
+    if (const auto waits = waiting_event(transfer)) event(*waits, transfer, now);
+    show(transfer, now);
+  }
   void event(const proto::Event& event, const Transfer& transfer, Instant now) override {
-    if (std::holds_alternative<proto::event::JobWaiting>(event.body)) {
+    if (std::holds_alternative<proto::event::JobWaiting>(event.body) ||
+        std::holds_alternative<proto::event::VerifyFinding>(event.body) ||
+        std::holds_alternative<proto::event::DoctorCheck>(event.body)) {
       if (const auto text = event_text(event, false)) notice(text_of(text->line));
     }
     show(transfer, now);

@@ -2,9 +2,11 @@
 
 #include <cmath>
 #include <type_traits>
+#include <utility>
 #include <variant>
 
 #include "client/error_text.h"
+#include "client/event_text.h"
 #include "client/renderer.h"
 #include "common/printable.h"
 #include "proto/errors.h"
@@ -47,7 +49,8 @@ std::uint64_t whole(double value) {
 
 class JsonRenderer final : public Renderer {
  public:
-  JsonRenderer(Streams& streams, bool verbose, bool quiet) : streams_(streams), verbose_(verbose), quiet_(quiet) {}
+  JsonRenderer(Streams& streams, bool verbose, bool quiet, std::string job)
+      : streams_(streams), verbose_(verbose), quiet_(quiet), job_(std::move(job)) {}
 
   void started(const Subject& subject) override {
     subject_ = subject;
@@ -57,12 +60,13 @@ class JsonRenderer final : public Renderer {
               : subject.kind == proto::JobKind::kUpdate ? "update"
                                                         : "doctor";
     shown_percent_ = 0;
-    has_progress_ = false;
+    has_progress_ = has_manifest_ = false;
     say(of_model(prefix_ + "_start"));
   }
 
-  void attached(const Transfer& transfer, Instant) override {
+  void attached(const Transfer& transfer, Instant now) override {
     if (transfer.has_manifest) manifest(transfer.blob_count, transfer.total_bytes);
+    if (const auto waits = waiting_event(transfer)) event(*waits, transfer, now);
     if (transfer.total_bytes > 0 && !transfer.is_finished()) progress(transfer);
   }
 
@@ -74,7 +78,7 @@ class JsonRenderer final : public Renderer {
   void notice(const std::string& text) override { say(named("notice").add("Message", text)); }
 
   void completed(const Transfer& transfer) override {
-    if (has_progress_ && shown_percent_ < 100 && transfer.total_bytes > 0) progress(transfer);
+    if ((has_progress_ ? shown_percent_ < 100 : has_manifest_) && transfer.total_bytes > 0) progress(transfer);
     JsonObject object = of_model(prefix_ + "_completed");
     const e::JobCompleted summary = transfer.summary.value_or(e::JobCompleted{});
     object.add("TotalBytes", summary.total_bytes)
@@ -102,9 +106,14 @@ class JsonRenderer final : public Renderer {
   void say(const JsonObject& object) {
     if (!quiet_) last(object);
   }
-  void last(const JsonObject& object) { streams_.out.raw(object.str() + "\n"); }
+  void last(JsonObject object) {
+    if (!job_.empty()) object.add("Job", job_);
+    streams_.out.raw(object.str() + "\n");
+  }
 
+  // Once: one that joins hears it from the snapshot and may hear it again.
   void manifest(unsigned blobs, std::uint64_t bytes) {
+    if (std::exchange(has_manifest_, true)) return;
     say(of_model("manifest_fetched").add("BlobCount", blobs).add("TotalSize", bytes));
   }
   void progress(const Transfer& transfer) {
@@ -204,16 +213,17 @@ class JsonRenderer final : public Renderer {
 
   Streams& streams_;
   bool verbose_, quiet_;
+  const std::string job_;
   Subject subject_;
   std::string prefix_ = "pull";
   unsigned shown_percent_ = 0;
-  bool has_progress_ = false;
+  bool has_progress_ = false, has_manifest_ = false;
 };
 
 }  // namespace
 
-std::unique_ptr<Renderer> make_json_renderer(Streams& streams, bool verbose, bool quiet) {
-  return std::make_unique<JsonRenderer>(streams, verbose, quiet);
+std::unique_ptr<Renderer> make_json_renderer(Streams& streams, bool verbose, bool quiet, std::string job) {
+  return std::make_unique<JsonRenderer>(streams, verbose, quiet, std::move(job));
 }
 
 }  // namespace pullama::client

@@ -87,6 +87,9 @@ class TableRenderer final : public Renderer {
       if (const auto text = event_text(event, verbose_)) row(text->line);
     }
     if (transfer.state == proto::JobState::kPaused) row({{"· ", Tone::kMuted}, {"paused", Tone::kText}});
+    if (const auto waits = waiting_event(transfer)) {
+      if (const auto text = event_text(*waits, verbose_)) row(text->line);
+    }
     show_progress(transfer, now);
   }
 
@@ -133,6 +136,10 @@ class TableRenderer final : public Renderer {
     }
     std::string title = done(subject_.kind);
     if (!subject_.model.empty()) title += " " + subject_.model;
+    if (subject_.kind == proto::JobKind::kUpdate && transfer.summary && transfer.summary->blobs == 0) {
+      title = subject_.model.empty() ? "nothing to update" : subject_.model + " is up to date";
+      rows.clear();
+    }
     const Line head{{"✓ ", Tone::kSuccess}, {title, Tone::kText}};
     if (!pretty()) {
       out().print(head);
@@ -201,7 +208,7 @@ class TableRenderer final : public Renderer {
   Line progress(const Figures& figures) {
     const Look& look = out().look();
     if (pretty()) return progress_line(figures, box_inner(width()), bar_cells(look.columns), false);
-    const std::size_t columns = look.overwrite && look.columns > 0 ? look.columns - 1 : 120;
+    const std::size_t columns = look.is_terminal && look.columns > 1 ? look.columns - 1 : 120;
     return progress_line(figures, columns, bar_cells(columns), true);
   }
 
@@ -210,7 +217,7 @@ class TableRenderer final : public Renderer {
     if (out().look().overwrite) {
       draw();
     } else if (figures_.total_bytes > 0 && transferred_ && cadence_.is_due(figures_.percent, now)) {
-      out().print(progress(figures_));
+      row(progress(figures_));
     }
   }
 

@@ -55,7 +55,8 @@ std::unique_ptr<Renderer> make_renderer(const Options& options, Streams& streams
 std::unique_ptr<Renderer> make_table_renderer(Streams& streams, bool verbose);
 std::unique_ptr<Renderer> make_compact_renderer(Streams& streams);
 std::unique_ptr<Renderer> make_quiet_renderer(Streams& streams);
-std::unique_ptr<Renderer> make_json_renderer(Streams& streams, bool verbose, bool quiet);
+// `job`: named in each line, where several transfers are told in one stream; empty: not.
+std::unique_ptr<Renderer> make_json_renderer(Streams& streams, bool verbose, bool quiet, std::string job = {});
 std::unique_ptr<Renderer> make_debug_renderer(Streams& streams);
 
 // Where a line of progress is due now and then: at every tenth of the whole, and every ten seconds.

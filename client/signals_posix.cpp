@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <ctime>
 
 #include "client/signals.h"
 #include "client/terminal.h"
@@ -13,6 +14,7 @@ namespace {
 
 std::array<int, 2> wake_pipe{-1, -1};
 volatile std::sig_atomic_t stops = 0;
+volatile std::sig_atomic_t stopped_by = 0, stopped_at_ms = 0;
 volatile std::sig_atomic_t resized = 0;
 
 void wake() {
@@ -20,12 +22,29 @@ void wake() {
   [[maybe_unused]] const ssize_t written = ::write(wake_pipe[1], &byte, 1);  // full is as good as written
 }
 
-void on_stop(int) {
+// Wraps after days; only differences count.
+std::sig_atomic_t now_ms() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::sig_atomic_t>((static_cast<unsigned long>(now.tv_sec) % 1000000UL) * 1000UL +
+                                        static_cast<unsigned long>(now.tv_nsec) / 1000000UL);
+}
+
+// timeout(1) and wrappers that forward to the process group send one interruption twice.
+constexpr std::sig_atomic_t kOnePressMs = 50;
+
+void on_stop(int number) {
   const int before = errno;
-  stops = stops + 1;
-  if (stops > 1) {
+  const std::sig_atomic_t now = now_ms();
+  const bool is_echo = number == stopped_by && now >= stopped_at_ms && now - stopped_at_ms <= kOnePressMs;
+  if (stops > 0 && !is_echo) {
     show_cursor();
     _exit(1);
+  }
+  if (stops == 0) {
+    stops = 1;
+    stopped_by = number;
+    stopped_at_ms = now;
   }
   wake();
   errno = before;
@@ -60,8 +79,9 @@ void on_end(int number) {
 
 void handle(int number, void (*handler)(int), int flags) {
   struct sigaction before {};
-  // What was ignored by whoever started us (nohup, a background job of a plain shell) stays so.
-  if (sigaction(number, nullptr, &before) == 0 && before.sa_handler == SIG_IGN) return;
+  // What was ignored by whoever started us (nohup) stays so; but for SIGINT, which a script's shell has ignored by
+  // every job in the background, and which somebody who sends it there means.
+  if (number != SIGINT && sigaction(number, nullptr, &before) == 0 && before.sa_handler == SIG_IGN) return;
   struct sigaction action {};
   action.sa_handler = handler;
   action.sa_flags = flags;

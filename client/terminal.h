@@ -20,6 +20,10 @@ Look look_of(int fd, bool no_color);
 void measure(int fd, Look& look);  // columns and rows as they are now
 bool is_input_terminal();
 
+// Opens /dev/null in the place of each standard descriptor that is closed, or the next thing opened would be written to
+// as if it were the terminal. A closed standard output counts as one that cannot be written.
+void claim_standard_descriptors();
+
 // Writes all of it; false where the other side is gone or the disk is full. Remembered: see output_failed().
 bool write_all(int fd, std::string_view text);
 int output_error();  // errno of the first write to standard output that failed, 0

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -56,6 +57,15 @@ void measure(int fd, Look& look) {
 }
 
 bool is_input_terminal() { return isatty(STDIN_FILENO) == 1; }
+
+void claim_standard_descriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) != -1) continue;
+    if (fd == STDOUT_FILENO) first_output_error = EBADF;
+    // The lowest that is free, so this one. Kept open for whatever is started later.
+    [[maybe_unused]] const int opened = ::open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+  }
+}
 
 bool write_all(int fd, std::string_view text) {
   while (!text.empty()) {

@@ -82,6 +82,7 @@ class Jobs {
   proto::Snapshot snapshot() const;              // jobs without the entries that only wait for their turn
   proto::QueueView view() const;
   proto::JobCounts counts() const;
+  bool is_asleep() const;  // something was under way when the daemon before ended, and waits to be woken
   double rate() const;
   // Something runs or will run by itself.
   bool busy() const;

@@ -44,6 +44,9 @@ std::optional<proto::Time> time_of(std::int64_t ms) {
   return ms == 0 ? std::nullopt : std::optional(proto::Time(std::chrono::milliseconds(ms)));
 }
 
+// By its text: a list of ten thousand is not parsed for it. Inside a string the quotes would be escaped.
+bool is_insecure(const queue::Job& job) { return job.options.find("\"insecure\":true") != std::string::npos; }
+
 std::uint64_t number_of(const std::string& id) {
   std::uint64_t number = 0;
   std::from_chars(id.data() + 1, id.data() + id.size(), number);
@@ -76,6 +79,7 @@ proto::JobSnapshot Jobs::show(const queue::Job& job) const {
   snapshot.kind = job.kind == queue::JobKind::kPush ? proto::JobKind::kPush : proto::JobKind::kPull;
   snapshot.model = job.model.display();
   snapshot.models_dir = job.models_dir;
+  snapshot.insecure = is_insecure(job);
   snapshot.state = shown_state(queue_, job);
   snapshot.error = job.error;
   snapshot.created = proto::Time(std::chrono::milliseconds(job.added_ms));
@@ -134,6 +138,15 @@ proto::JobCounts Jobs::counts() const {
     for (const JobPtr& job : *jobs) proto::count_job(counts, shown_state(queue_, *job));
   }
   return counts;
+}
+
+bool Jobs::is_asleep() const {
+  if (!queue_.asleep()) return false;
+  const auto was_under_way = [](const JobPtr& job) {
+    return !queue::is_finished(job->state) && job->state != JobState::kPaused && job->state != JobState::kQueued;
+  };
+  return std::any_of(queue_.direct().begin(), queue_.direct().end(), was_under_way) ||
+         std::any_of(queue_.entries().begin(), queue_.entries().end(), was_under_way);
 }
 
 double Jobs::rate() const {

@@ -174,6 +174,7 @@ void Service::info(Reply reply) const {
   info.socket = config_.socket();
   info.jobs = jobs_.counts();
   upkeep_.count_in(info.jobs);
+  info.asleep = jobs_.is_asleep();
   info.rate = jobs_.rate() + upkeep_.rate();
   info.limits = wire(jobs_.queue().limits());
   reply.succeed(info);

@@ -59,6 +59,7 @@ struct JobSnapshot {
   JobKind kind = JobKind::kPull;
   std::string model;       // shortest name with its tag; empty for a job that is not about one model
   std::string models_dir;  // absolute
+  bool insecure = false;   // over http: a command line that is to do the same needs the flag
   JobState state = JobState::kQueued;
   std::vector<BlobSnapshot> blobs;  // in manifest order, config last; empty before the manifest is there
   std::uint64_t bytes_done = 0;     // never falls

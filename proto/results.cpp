@@ -66,6 +66,7 @@ void fields(V& v, Ref<V, DaemonInfo> i) {
   v.required("models_dir", i.models_dir);
   v.required("socket", i.socket);
   v.required("jobs", i.jobs);
+  v.flag("asleep", i.asleep);
   v.required("rate", i.rate);
   v.required("limits", i.limits);
 }
@@ -130,6 +131,7 @@ void fields(V& v, Ref<V, JobSnapshot> j) {
   v.required("kind", j.kind);
   v.required("model", j.model);
   v.required("models_dir", j.models_dir);
+  v.flag("insecure", j.insecure);
   v.required("state", j.state);
   v.required("blobs", j.blobs);
   v.required("bytes_done", j.bytes_done);

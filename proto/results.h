@@ -38,7 +38,8 @@ struct DaemonInfo {
   std::string models_dir;
   std::string socket;
   JobCounts jobs;
-  double rate = 0;  // bytes a second over all jobs, now
+  bool asleep = false;  // on demand after a crash: what was under way waits until something wakes it
+  double rate = 0;      // bytes a second over all jobs, now
   Limits limits;
 };
 

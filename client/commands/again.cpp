@@ -31,6 +31,14 @@ std::string again_command(const Options& options, const std::string& models) {
   return line;
 }
 
+std::string again_command(const Options& options, const proto::JobSnapshot& job) {
+  Options same = options;
+  same.transfer.insecure = job.insecure;
+  same.models_dir_by_flag = options.models_dir_by_flag || job.models_dir != options.models_dir;
+  if (!job.models_dir.empty()) same.models_dir = job.models_dir;
+  return again_command(same, (job.kind == proto::JobKind::kPush ? "push " : "") + job.model);
+}
+
 Result<proto::PullOptions> transfer_options(const Options& options) {
   if (options.transfer.ca_file) {
     const std::string& path = *options.transfer.ca_file;

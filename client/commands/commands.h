@@ -62,6 +62,8 @@ Result<proto::PullOptions> transfer_options(const Options& options);
 
 // "pullama --insecure llama3.2:latest": what does the same again.
 std::string again_command(const Options& options, const std::string& models);
+// The same for a job that another command line started: with the flags that it needs, wherever this one looks.
+std::string again_command(const Options& options, const proto::JobSnapshot& job);
 
 // The one job that the user means: its id, or a model that is under way (one that waits counts too).
 Result<proto::JobSnapshot> find_job(Context& context, const std::string& model_or_job);

@@ -42,7 +42,7 @@ int change(Context& context, std::string_view method, const char* done) {
   const std::string what = job->model.empty() ? job->id : job->model;
   std::string line = fmt::format("{} {}", done, what);
   if (method == proto::method::kJobCancel && job->kind == proto::JobKind::kPull) {
-    line += " — resume with: " + again_command(context.options, what);
+    line += " — resume with: " + again_command(context.options, *job);
   }
   say(context, line);
   return 0;
@@ -75,7 +75,10 @@ int run_jobs(Context& context) {
   const auto list = context.link.call<proto::JobList>(proto::method::kJobList, proto::JobListParams{});
   if (!list) return report(context, list.error());
   if (context.options.is_json()) {
-    document(context, proto::write(*list));
+    proto::JobList under_way;
+    std::copy_if(list->jobs.begin(), list->jobs.end(), std::back_inserter(under_way.jobs),
+                 [](const proto::JobSnapshot& job) { return !proto::is_finished(job.state); });
+    document(context, proto::write(under_way));
     return 0;
   }
   Table table({"JOB", "MODEL", "STATE", "DONE", "RATE", "ETA"});

@@ -123,9 +123,7 @@ int run_job(Context& context, proto::JobKind kind, std::string_view method, cons
   context.link.set_wake(-1, {});
   int code = outcome.exit_code;
   if (code == 0 && outcome.end == End::kCompleted && renderer.wrong() > 0) code = 1;
-  if (silent && outcome.end == End::kFailed && outcome.error.code == ErrorCode::kUnsupported) {
-    return report(context, outcome.error);
-  }
+  if (silent && outcome.end == End::kFailed) return report(context, outcome.error);
   if (silent) {
     proto::JsonObject object;
     object.add("ok", code == 0 && outcome.end == End::kCompleted).add_json("findings", renderer.json());
@@ -133,7 +131,6 @@ int run_job(Context& context, proto::JobKind kind, std::string_view method, cons
       object.add("blobs", renderer.summary().blobs).add("total_bytes", renderer.summary().total_bytes);
       object.add("fetched_bytes", renderer.summary().fetched_bytes);
     }
-    if (outcome.end == End::kFailed) object.add("error", outcome.error.message);
     if (outcome.end == End::kInterrupted) object.add("interrupted", true);
     document(context, object.str());
   }

@@ -68,6 +68,12 @@ int show_plan(Context& context, const proto::PullPlan& plan) {
                           .str());
     return 0;
   }
+  if (context.options.has(Flag::kQuiet)) {
+    say(context, fmt::format("{}: {} of {} would travel{}", plan.model, format_size(plan.travel_bytes),
+                             format_size(plan.total_bytes),
+                             lacking == 0 ? "" : fmt::format(", the disk lacks {}", format_size(lacking))));
+    return 0;
+  }
   say(context, fmt::format("{} into {}", plan.model, plan.models_dir));
   Table table({"BLOB", "SIZE", "HERE", "STATE"});
   for (const proto::PlannedBlob& blob : plan.blobs) {

@@ -118,12 +118,20 @@ int run_queue_move(Context& context) {
 
 int run_queue_retry(Context& context) {
   proto::QueueRetryParams params;
-  std::string what = "failed entries are queued again";
+  std::string what;
   if (!context.options.operands.empty()) {
     const auto entry = entry_at(context, context.options.operands.front());
     if (!entry) return report(context, entry.error());
     params.id = entry->id;
     what = fmt::format("{} is queued again", entry->model);
+  }
+  if (what.empty()) {
+    const auto before = list(context);
+    if (!before) return report(context, before.error());
+    const auto failed = std::count_if(before->entries.begin(), before->entries.end(),
+                                      [](const proto::QueueEntry& e) { return e.state == proto::JobState::kFailed; });
+    what = failed == 0 ? std::string("no entry has failed")
+                       : fmt::format("{} failed {} queued again", failed, failed == 1 ? "entry is" : "entries are");
   }
   return answer(context, context.link.call<proto::QueueView>(proto::method::kQueueRetry, params), what);
 }
@@ -141,9 +149,11 @@ int run_queue_stop(Context& context) {
   const auto queue = context.link.call<proto::QueueView>(proto::method::kQueueStop, proto::QueueStopParams{});
   std::string text = "queue stopped";
   if (queue) {
+    std::string active;
     for (const proto::QueueEntry& entry : queue->entries) {
-      if (entry.state == proto::JobState::kActive) text = fmt::format("queue stops after {}", entry.model);
+      if (entry.state == proto::JobState::kActive) active += (active.empty() ? "" : ", ") + entry.model;
     }
+    if (!active.empty()) text = "queue stops after " + active;
   }
   return answer(context, queue, text);
 }

@@ -73,8 +73,18 @@ class QueueShow {
     adopt(subscribed->snapshot->queue);
     for (const proto::QueueEntry& entry : subscribed->snapshot->queue.entries) {
       if (entry.state == JobState::kActive) begin(entry.id);
+      // Its end happened while no daemon was there to tell of it.
+      if (const auto at = members_.find(entry.id);
+          at != members_.end() && proto::is_finished(entry.state) && !proto::is_finished(at->second.state)) {
+        Transfer end_of;
+        end_of.model = entry.model;
+        end_of.state = at->second.state = entry.state;
+        end_of.error = entry.error;
+        end(entry.id, end_of);
+      }
     }
     adopt(*queue);
+    paused_ = false;
     return {};
   }
 
@@ -88,11 +98,12 @@ class QueueShow {
       why = status.error();
       if (link_.is_open()) break;
     }
-    return fail(std::move(why));
+    return fail(gone(context_, std::move(why), "pullama queue start"));
   }
 
+  // Whether it is paused is told by events only: a list may be newer than the events that are still to be read, and
+  // work that was short would count as never begun.
   void adopt(const proto::QueueView& queue) {
-    paused_ = queue.paused;
     for (auto at = members_.begin(); at != members_.end();) {  // removed by somebody
       const bool is_there = std::any_of(queue.entries.begin(), queue.entries.end(),
                                         [&](const proto::QueueEntry& entry) { return entry.id == at->first; });
@@ -238,22 +249,28 @@ class QueueShow {
   int last_words() {
     std::string failed;
     std::size_t count = 0;
+    bool cancelled = false;
     for (const auto& [id, member] : members_) {
       if (member.index == 0 || member.state == JobState::kCompleted || !proto::is_finished(member.state)) continue;
       failed += fmt::format("{}{}: {}", failed.empty() ? "" : "; ", member.model,
                             member.error ? member.error->message : "failed");
+      cancelled = cancelled || member.state == JobState::kCancelled;
       ++count;
     }
     if (count > 0) {
       return report(context_,
                     Error{ErrorCode::kInternal, fmt::format("{} of {} model(s) failed: {}", count, started_, failed),
-                          "pullama queue retry puts them back", 0});
+                          cancelled ? "pullama queue retry N puts an entry back, also a cancelled one"
+                                    : "pullama queue retry puts them back",
+                          0});
     }
-    if (stop_asked_) {
+    if (context_.options.is_json() && !stop_asked_) {
+      document(context_, proto::JsonObject().add("event", "queue_finished").add("Completed", started_).str());
+    } else if (stop_asked_) {
       renderer_->detached("queue stopped — go on with: pullama queue start");
-    } else if (started_ == 0 && !context_.options.is_json()) {
+    } else if (started_ == 0) {
       say(context_, "queue is empty");
-    } else if (context_.options.has(Flag::kQuiet) && !context_.options.is_json()) {
+    } else if (context_.options.has(Flag::kQuiet)) {
       say(context_, fmt::format("completed {} model(s)", started_));
     }
     return 0;

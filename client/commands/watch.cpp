@@ -57,8 +57,13 @@ class WatchAll {
     }
     out().clear();
     out().cursor(true);
-    if (status && signals_.stop_requested() && is_table() && view_has_work()) {
-      say(context_, "detached — what is under way goes on in the daemon");
+    if (status && signals_.stop_requested() && view_has_work() && !context_.options.has(Flag::kQuiet)) {
+      const char* words = "detached — what is under way goes on in the daemon";
+      if (context_.options.is_json()) {
+        document(context_, proto::JsonObject().add("event", "detached").add("Message", words).str());
+      } else {
+        say(context_, words);
+      }
     }
     if (!status) return report(context_, status.error());
     return 0;
@@ -107,7 +112,7 @@ class WatchAll {
       why = status.error();
       if (link_.is_open()) break;
     }
-    return fail(std::move(why));
+    return fail(gone(context_, std::move(why), "pullama watch"));
   }
 
   void tell_snapshot(const proto::Snapshot& snapshot) {
@@ -119,6 +124,7 @@ class WatchAll {
     }
     if (stays()) return;
     if (!view_has_work()) say(context_, "nothing is under way");
+    if (context_.options.output == OutputMode::kDebug) return;
     for (const Transfer* transfer : view_.transfers()) {
       if (!transfer->is_finished()) out().print(watch_line(*transfer, line_cells()));
     }
@@ -129,8 +135,13 @@ class WatchAll {
     view_.apply(event);
     const Transfer* transfer = event.job.empty() ? nullptr : view_.find(event.job);
     if (context_.options.has(Flag::kQuiet)) return;
-    if (context_.options.is_json() || context_.options.output == OutputMode::kDebug) {
-      tell_raw(event);
+    if (context_.options.output == OutputMode::kDebug) {
+      if (!debug_) debug_ = make_debug_renderer(context_.streams);
+      debug_->event(event, Transfer{}, Clock::now());
+      return;
+    }
+    if (context_.options.is_json()) {
+      tell_json(event, transfer);
       return;
     }
     if (transfer == nullptr) return;
@@ -144,18 +155,31 @@ class WatchAll {
     if (transfer->is_finished()) cadences_.erase(event.job);
   }
 
-  void tell_raw(const proto::Event& event) {
-    if (context_.options.is_json()) {
+  // The names of `pull --output json`, each line with its job.
+  void tell_json(const proto::Event& event, const Transfer* transfer) {
+    if (transfer == nullptr) {
       proto::JsonObject object;
-      object.add("event", event.type());
-      if (!event.job.empty()) object.add("Job", event.job);
-      if (!event.model.empty()) object.add("Model", event.model);
-      for (const auto& [name, value] : proto::event_members(event)) object.add_json(name, value);
+      std::string name(event.type());
+      std::replace(name.begin(), name.end(), '.', '_');
+      object.add("event", name);
+      for (const auto& [member, value] : proto::event_members(event)) object.add_json(member, value);
       document(context_, object.str());
       return;
     }
-    if (!debug_) debug_ = make_debug_renderer(context_.streams);
-    debug_->event(event, Transfer{}, Clock::now());
+    auto& renderer = tellers_[event.job];
+    if (!renderer) {
+      if (transfer->is_finished() && std::holds_alternative<proto::event::BlobProgress>(event.body)) return;
+      renderer = make_json_renderer(context_.streams, context_.options.has(Flag::kVerbose), false, event.job);
+      renderer->started(subject_of(transfer->kind, transfer->model));
+    }
+    renderer->event(event, *transfer, Clock::now());
+    if (!transfer->is_finished()) return;
+    if (transfer->state == proto::JobState::kCompleted) {
+      renderer->completed(*transfer);
+    } else {
+      renderer->failed(transfer->error.value_or(Error{ErrorCode::kCancelled, "cancelled", {}, 0}));
+    }
+    tellers_.erase(event.job);
   }
 
   // At most ten times a second, whatever comes in.
@@ -179,6 +203,7 @@ class WatchAll {
   View view_;
   proto::QueueView queue_;
   std::map<std::string, Cadence> cadences_;
+  std::map<std::string, std::unique_ptr<Renderer>> tellers_;  // by job, of JSON
   std::unique_ptr<Renderer> debug_;
   int restarts_ = 0;
   bool queue_is_old_ = false;
@@ -197,7 +222,7 @@ int run_watch(Context& context) {
     Pursuit pursuit;
     pursuit.subject = subject_of(job->kind, job->model);
     pursuit.job = job->id;
-    if (!job->model.empty()) pursuit.resume_command = again_command(context.options, job->model);
+    if (!job->model.empty()) pursuit.resume_command = again_command(context.options, *job);
     const auto renderer = make_renderer(context.options, context.streams);
     code = follow(context, signals, *renderer, pursuit).exit_code;
   } else {

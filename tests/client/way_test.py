@@ -218,6 +218,41 @@ class WayTest(harness.TestCase):
         self.assert_exit(self.box.pullama("watch", self.name), 0)
         self.assert_stored(self.registry.host, self.model)
 
+    def test_one_interruption_that_comes_twice_is_one(self):
+        # As timeout(1) sends it: to the child and then to its process group.
+        client = self.start_pull()
+        harness.wait_until(lambda: self.done_bytes() > MIB // 2, "some of it is there")
+        daemon = self.daemon_pid()
+        os.kill(daemon, signal.SIGSTOP)
+        try:
+            client.send_signal(signal.SIGSTOP)
+            client.send_signal(signal.SIGINT)
+            client.send_signal(signal.SIGCONT)
+            harness.wait_until(lambda: not self.is_pending(client), "the first is taken", every=0.001)
+            client.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+            self.assertIsNone(client.poll())
+        finally:
+            os.kill(daemon, signal.SIGCONT)
+        run = self.end(client)
+        self.assert_exit(run, 0)
+        self.assertIn("interrupted", run.stdout)
+
+    @staticmethod
+    def is_pending(process):
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+        return int(re.search(r"ShdPnd:\s*(\w+)", status)[1], 16) != 0
+
+    def test_an_interruption_reaches_a_job_in_a_scripts_background(self):
+        # A shell without job control starts it with SIGINT ignored.
+        client = self.box.spawn("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", harness.PULLAMA, "pull", "--insecure",
+                                self.name, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        harness.wait_until(lambda: self.done_bytes() > MIB // 2, "some of it is there")
+        client.send_signal(signal.SIGINT)
+        run = self.end(client)
+        self.assert_exit(run, 0)
+        self.assertIn("interrupted", run.stdout)
+
     # Jobs from another shell.
 
     def test_detach_prints_the_job_and_pause_resume_cancel_find_it(self):
@@ -230,7 +265,9 @@ class WayTest(harness.TestCase):
         self.assertIn("resumed", self.box.pullama("resume", job).stdout)
         run = self.box.pullama("cancel", job)
         self.assert_exit(run, 0)
-        self.assertIn("resume with: pullama " + self.name, run.stdout)
+        # The flags that the pull had, not those of this command.
+        self.assertIn(f"resume with: pullama {self.name} --insecure", run.stdout)
+        self.assertEqual(json.loads(self.box.pullama("jobs", "--output", "json").stdout)["jobs"], [])
         self.assertIn("nothing is under way", self.box.pullama("jobs").stdout)
         self.assert_error(self.box.pullama("cancel", "nobody"), 4, "nobody")
 
@@ -332,6 +369,44 @@ class WayTest(harness.TestCase):
         self.assertIn("goes on for another client", run.stdout)
         self.assert_exit(self.end(clients[1]), 0)
         self.assert_stored(self.registry.host, self.model)
+
+    def test_queue_start_tells_of_what_was_over_at_once(self):
+        self.registry.script(rate={"total": 640 * MIB})
+        self.assert_exit(self.box.pullama("pull", "--insecure", self.name), 0)
+        missing = f"{self.registry.host}/library/none:latest"
+        for name, code in ((missing, 1), (self.name, 0)):
+            for flags in ([], ["--quiet"], ["--output", "json"]):
+                with self.subTest(name=name, flags=flags):
+                    self.assert_exit(self.box.pullama("queue", "clear"), 0)
+                    self.assert_exit(self.box.pullama("queue", "add", "--insecure", name), 0)
+                    run = self.box.pullama("queue", "start", *flags)
+                    self.assert_exit(run, code)
+                    self.assertNotIn("queue is empty", run.stdout)
+                    self.assertTrue(run.stdout or run.stderr)
+                    if code:
+                        self.assertIn("1 of 1 model(s) failed", run.stdout + run.stderr)
+
+    def test_closed_standard_descriptors_harm_nothing(self):
+        for redirection, code, words in ((">&-", 1, "standard output cannot be written"), ("2>&-", 0, ""), ("<&-", 0, "")):
+            with self.subTest(redirection=redirection):
+                run = subprocess.run(["/bin/sh", "-c", f'"$0" "$@" {redirection}', harness.PULLAMA, "list"],
+                                     env=self.box.environment, capture_output=True, text=True, timeout=harness.PATIENCE)
+                self.assertEqual(run.returncode, code, run.stderr)
+                self.assertIn(words, run.stderr)
+                self.assert_exit(self.box.pullama("daemon", "stop"), 0)
+
+    def test_watch_in_json_has_the_names_of_a_pull_and_the_job(self):
+        run = self.box.pullama("pull", "--insecure", "-d", "--quiet", self.name)
+        job = run.stdout.strip()
+        run = self.box.pullama("watch", "--output", "json")
+        self.assert_exit(run, 0)
+        told = [json.loads(line) for line in run.stdout.splitlines()]
+        self.assertEqual(told[0]["event"], "snapshot")
+        self.assertEqual({line["Job"] for line in told[1:] if "Job" in line}, {job})
+        names = [line["event"] for line in told]
+        self.assertIn("progress", names)
+        self.assertIn("pull_completed", names)
+        self.assertFalse([name for name in names if "." in name])
 
     def test_output_that_cannot_be_written_is_an_error(self):
         self.assert_exit(self.box.pullama("list"), 0)
