@@ -60,10 +60,10 @@ class App {
                upkeep_->add_to(snapshot.jobs);
                return snapshot;
              }),
-        server_(io_, dispatcher_),
         signals_(io_, SIGTERM, SIGINT),
         transfers_deadline_(io_),
-        idle_timer_(io_) {}
+        idle_timer_(io_),
+        server_(io_, dispatcher_) {}
 
   Status start();
   void run();
@@ -86,7 +86,6 @@ class App {
   asio::io_context io_;
   rpc::EventHub hub_;
   rpc::Dispatcher dispatcher_;
-  rpc::Server server_;
   asio::signal_set signals_;
   asio::steady_timer transfers_deadline_;
   asio::steady_timer idle_timer_;
@@ -102,6 +101,7 @@ class App {
   std::unique_ptr<Upkeep> upkeep_;
   std::unique_ptr<StoreService> store_service_;
   std::unique_ptr<Service> service_;
+  rpc::Server server_;  // last: what its connections still do at their end is for all of the above
 };
 
 Status App::start() {
@@ -158,6 +158,9 @@ Status App::start() {
   store_service_->add_methods(dispatcher_);
   service_ = std::make_unique<Service>(*jobs_, *upkeep_, stores_, hub_, std::move(config));
   service_->add_methods(dispatcher_);
+  dispatcher_.on_exception([](const std::string& method, const char* what) {
+    spdlog::error("{} ended unexpectedly: {}", printable(method, 60), what);
+  });
 
   rpc::ServerConfig server;
   server.endpoint = endpoint_;
@@ -182,7 +185,15 @@ void App::run() {
   } else {
     jobs_->resume_interrupted();
   }
-  io_.run();
+  // Whatever one handler meets (memory, the system's limits), the others' transfers go on.
+  for (bool running = true; running;) {
+    try {
+      io_.run();
+      running = false;
+    } catch (const std::exception& unexpected) {
+      spdlog::critical("the control thread met {}", unexpected.what());
+    }
+  }
   writer_->stop();
   storage_->stop();
   spdlog::info("stopped");

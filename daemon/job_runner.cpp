@@ -3,6 +3,8 @@
 #include <exception>
 #include <utility>
 
+#include "daemon/io/thread_start.h"
+
 namespace pullama {
 namespace {
 
@@ -29,7 +31,9 @@ JobRunner::~JobRunner() { stop_all(); }
 void JobRunner::start(const queue::JobPtr& job, const queue::Limits& limits) {
   auto relay = std::make_shared<ProgressRelay>(
       post_, [this, id = job->id](std::vector<engine::Report> reports) { on_reports_(id, std::move(reports)); });
-  std::jthread thread([this, job, limits, relay](std::stop_token stop) {
+  Run& run = runs_[job->id];
+  run.relay = relay;
+  auto thread = io::start_thread([this, job, limits, relay](const std::stop_token& stop) {
     const auto begin = Clock::now();
     auto outcome = guarded<engine::PullSummary>([&] { return transfers_.run(*job, limits, *relay, stop); });
     const auto duration = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);
@@ -37,12 +41,16 @@ void JobRunner::start(const queue::JobPtr& job, const queue::Limits& limits) {
       ended(id, std::move(outcome), duration);
     });
   });
-  runs_.emplace(job->id, Run{relay, std::move(thread)});
+  if (thread) {
+    run.thread = std::move(*thread);
+  } else {
+    post_([this, id = job->id, error = thread.error()] { ended(id, fail(error), {}); });
+  }
 }
 
 void JobRunner::ended(const std::string& id, Outcome outcome, std::chrono::milliseconds duration) {
   auto run = runs_.extract(id);
-  run.mapped().thread.join();  // posting this was its last act
+  if (run.mapped().thread.joinable()) run.mapped().thread.join();  // posting this was its last act
   run.mapped().relay->flush();
   on_end_(id, std::move(outcome), duration);
 }
@@ -55,17 +63,35 @@ void JobRunner::stop(const std::string& id) {
 void JobRunner::stop_all() {
   for (auto& [id, run] : runs_) run.thread.request_stop();
   for (auto& [number, thread] : plans_) thread.request_stop();
+  for (const WaitingPlan& plan : std::exchange(waiting_plans_, {})) {
+    post_([answer = plan.answer] { answer(fail(ErrorCode::kCancelled, "pullamad is stopping")); });
+  }
 }
 
-void JobRunner::plan(const queue::JobPtr& job, std::function<void(Result<engine::PullPlan>)> answer) {
-  const std::uint64_t number = next_plan_++;
-  plans_[number] = std::jthread([this, job, number, answer = std::move(answer)](std::stop_token stop) mutable {
-    auto plan = guarded<engine::PullPlan>([&] { return transfers_.plan(*job, stop); });
-    post_([this, number, plan = std::move(plan), answer = std::move(answer)]() mutable {
-      plans_.extract(number).mapped().join();
-      answer(std::move(plan));
+void JobRunner::plan(const queue::JobPtr& job, PlanAnswer answer) {
+  waiting_plans_.push_back({job, std::move(answer)});
+  start_plans();
+}
+
+void JobRunner::start_plans() {
+  while (!waiting_plans_.empty() && plans_.size() < kMaxPlans) {
+    const WaitingPlan next = std::move(waiting_plans_.front());
+    waiting_plans_.pop_front();
+    const std::uint64_t number = next_plan_++;
+    auto thread = io::start_thread([this, number, next](const std::stop_token& stop) {
+      auto plan = guarded<engine::PullPlan>([&] { return transfers_.plan(*next.job, stop); });
+      post_([this, number, plan = std::move(plan), answer = next.answer]() mutable {
+        plans_.extract(number).mapped().join();
+        start_plans();
+        answer(std::move(plan));
+      });
     });
-  });
+    if (thread) {
+      plans_[number] = std::move(*thread);
+    } else {
+      post_([answer = next.answer, error = thread.error()] { answer(fail(error)); });
+    }
+  }
 }
 
 }  // namespace pullama

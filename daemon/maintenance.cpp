@@ -9,6 +9,7 @@
 
 #include "common/printable.h"
 #include "daemon/engine/verify.h"
+#include "daemon/io/thread_start.h"
 #include "daemon/store/manifests.h"
 #include "daemon/store/no_ledger.h"
 
@@ -141,13 +142,17 @@ Result<std::vector<Maintenance::Compared>> Maintenance::compare(const std::vecto
   std::atomic<std::size_t> next{0};
   {
     std::vector<std::jthread> lanes;
-    for (std::size_t i = 0; i < std::min(kLanes, compared.size()); ++i) {
-      lanes.emplace_back([&] {
-        for (std::size_t number = next++; number < compared.size() && !stop.stop_requested(); number = next++) {
-          compare_one(compared[number], **fs, options, stop);
-        }
-      });
+    const auto compare_rest = [&] {
+      for (std::size_t number = next++; number < compared.size() && !stop.stop_requested(); number = next++) {
+        compare_one(compared[number], **fs, options, stop);
+      }
+    };
+    for (std::size_t i = 1; i < std::min(kLanes, compared.size()); ++i) {
+      auto lane = io::start_thread(compare_rest);
+      if (!lane) break;  // fewer do
+      lanes.push_back(std::move(*lane));
     }
+    compare_rest();
   }
   if (stop.stop_requested()) return fail(ErrorCode::kCancelled, "stopped while comparing with the registry");
   return compared;

@@ -206,7 +206,7 @@ void StoreService::verify(const proto::MaintenanceParams& params, Reply reply) {
                     options = params.options](UpkeepVoice& voice, const std::stop_token& stop) {
     return maintenance_.verify(models, repair, options, dir, voice, stop);
   };
-  reply.succeed(upkeep_.start(std::move(job->task)));
+  reply(upkeep_.start(std::move(job->task)));
 }
 
 void StoreService::update(const proto::MaintenanceParams& params, Reply reply) {
@@ -220,7 +220,7 @@ void StoreService::update(const proto::MaintenanceParams& params, Reply reply) {
                        UpkeepVoice& voice, const std::stop_token& stop) {
     return maintenance_.update(models, options, dir, voice, stop);
   };
-  reply.succeed(upkeep_.start(std::move(job->task)));
+  reply(upkeep_.start(std::move(job->task)));
 }
 
 }  // namespace pullama

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/printable.h"
+#include "daemon/io/thread_start.h"
 
 namespace pullama {
 
@@ -15,6 +16,7 @@ using proto::JobState;
 namespace {
 
 constexpr std::size_t kFinishedRemembered = 16;
+const Error kStopped{ErrorCode::kCancelled, "stopped before it began", "", 0};
 
 }  // namespace
 
@@ -24,10 +26,10 @@ struct Upkeep::Job {
   std::uint64_t thread = 0;
   std::shared_ptr<Voice> voice;
   JobProgress progress;
-  JobState state = JobState::kActive;
+  JobState state = JobState::kQueued;
   std::optional<Error> error;
   proto::Time created = proto::now();
-  std::optional<proto::Time> finished;
+  std::optional<proto::Time> started, finished;
   bool cancelled = false;
   std::vector<std::function<void(JobState)>> waiting;
 };
@@ -82,29 +84,33 @@ void Upkeep::publish(const Job& job, const std::string& model, proto::EventBody 
   ports_.publish(proto::Event{.seq = {}, .time = {}, .job = job.id, .model = model, .body = std::move(body)});
 }
 
-proto::StartResult Upkeep::start(UpkeepTask task) {
+Status Upkeep::room_for_one_more() const {
+  if (waiting_.size() < kMaxWaiting) return {};
+  return fail(ErrorCode::kInvalidArgument, "too many jobs wait for their turn: " + std::to_string(waiting_.size()),
+              "`pullama jobs` shows them; ask again when some have ended");
+}
+
+Result<proto::StartResult> Upkeep::start(UpkeepTask task) {
   proto::StartResult result;
   for (const auto& [id, job] : jobs_) {
     const bool same =
         job->task.kind == task.kind && job->task.models_dir == task.models_dir && job->task.key == task.key;
-    if (!same || job->state != JobState::kActive || job->cancelled) continue;
+    if (!same || proto::is_finished(job->state) || job->cancelled) continue;
     result.job = id;
     result.joined = true;
     return result;
   }
+  if (auto room = room_for_one_more(); !room) return fail(room.error());
   auto job = std::make_unique<Job>();
   job->id = "u" + std::to_string(next_);
   job->task = std::move(task);
   job->voice = std::make_shared<Voice>(*this, job->id);
-  job->thread = next_;
   result.job = job->id;
   publish(*job, job->task.model, event::JobQueued{job->task.kind, std::nullopt});
-  publish(*job, job->task.model, event::JobStarted{job->task.kind});
   const std::string id = job->id;
-  const auto voice = job->voice;
-  const auto work = job->task.work;
-  jobs_[id] = std::move(job);
-  run([this, id, voice, work](const std::stop_token& stop) -> Finish {
+  Job& added = *(jobs_[id] = std::move(job));
+  Work work;
+  work.run = [this, id, voice = added.voice, work = added.task.work](const std::stop_token& stop) -> Finish {
     const auto begin = std::chrono::steady_clock::now();
     Result<UpkeepSummary> outcome = UpkeepSummary{};
     try {
@@ -116,20 +122,47 @@ proto::StartResult Upkeep::start(UpkeepTask task) {
     const auto duration =
         std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
     return [this, id, outcome = std::move(outcome), duration] { finish(id, outcome, duration); };
-  });
+  };
+  work.begun = [this, id] { begin(id); };
+  work.refused = [this, id](const Error& error) { finish(id, fail(error), {}); };
+  added.thread = run(std::move(work));
   return result;
 }
 
-void Upkeep::run(std::function<Finish(const std::stop_token&)> work) {
-  const std::uint64_t number = next_++;
-  threads_[number] = std::jthread([this, number, work = std::move(work)](const std::stop_token& stop) {
-    Finish finish = work(stop);
-    ports_.post([this, number, finish = std::move(finish)] { ended(number, finish); });
-  });
+std::uint64_t Upkeep::run(Work work) {
+  const std::uint64_t number = work.number = next_++;
+  waiting_.push_back(std::move(work));
+  start_waiting();
+  return number;
+}
+
+void Upkeep::start_waiting() {
+  while (!waiting_.empty() && threads_.size() < kMaxThreads) {
+    const Work next = std::move(waiting_.front());
+    waiting_.pop_front();
+    auto thread = io::start_thread([this, number = next.number, run = next.run](const std::stop_token& stop) {
+      Finish finish = run(stop);
+      ports_.post([this, number, finish = std::move(finish)] { ended(number, finish); });
+    });
+    if (thread) {
+      threads_[next.number] = std::move(*thread);
+      next.begun();
+    } else {
+      ports_.post([refused = next.refused, error = thread.error()] { refused(error); });
+    }
+  }
+}
+
+void Upkeep::begin(const std::string& id) {
+  Job& job = *jobs_.at(id);
+  job.state = JobState::kActive;
+  job.started = proto::now();
+  publish(job, job.task.model, event::JobStarted{job.task.kind});
 }
 
 void Upkeep::ended(std::uint64_t number, const Finish& finish) {
   threads_.extract(number).mapped().join();  // posting this was its last act
+  start_waiting();
   finish();
   if (threads_.empty() && when_idle_) std::exchange(when_idle_, nullptr)();
 }
@@ -193,7 +226,7 @@ std::optional<proto::JobSnapshot> Upkeep::find(const std::string& id) const {
   snapshot.state = job.state;
   snapshot.error = job.error;
   snapshot.created = job.created;
-  snapshot.started = job.created;
+  snapshot.started = job.started;
   snapshot.finished = job.finished;
   job.progress.show(snapshot);
   return snapshot;
@@ -203,9 +236,14 @@ void Upkeep::cancel(const std::string& id, std::function<void(JobState)> answer)
   const auto at = jobs_.find(id);
   if (at == jobs_.end()) return answer(JobState::kCancelled);
   Job& job = *at->second;
-  if (job.state != JobState::kActive) return answer(job.state);
+  if (proto::is_finished(job.state)) return answer(job.state);
   job.cancelled = true;
   job.waiting.push_back(std::move(answer));
+  const auto waits = std::ranges::find(waiting_, job.thread, &Work::number);
+  if (waits != waiting_.end()) {
+    waiting_.erase(waits);
+    return finish(id, fail(kStopped), {});
+  }
   if (const auto thread = threads_.find(job.thread); thread != threads_.end()) thread->second.request_stop();
 }
 
@@ -227,6 +265,9 @@ double Upkeep::rate() const {
 
 void Upkeep::request_stop() {
   for (auto& [number, thread] : threads_) thread.request_stop();
+  for (const Work& work : std::exchange(waiting_, {})) {
+    ports_.post([refused = work.refused] { refused(kStopped); });
+  }
 }
 
 void Upkeep::shut_down(std::function<void()> done) {

@@ -1,7 +1,7 @@
 #pragma once
 // Jobs that look after what is installed: verify, update, doctor. They have events, progress and an end like transfers,
-// but no place in queue.json: they end with the daemon, and who wants one asks again. Each runs on a thread of its own.
-// Control thread only, but for the work that it runs.
+// but no place in queue.json: they end with the daemon, and who wants one asks again. Each runs on a thread of its own,
+// kMaxThreads at a time; those beyond wait for one another. Control thread only, but for the work that it runs.
 
 #include <chrono>
 #include <deque>
@@ -52,12 +52,16 @@ struct UpkeepTask {
 
 class Upkeep {
  public:
+  static constexpr std::size_t kMaxThreads = 64;
+  static constexpr std::size_t kMaxWaiting = 1000;  // more are refused
+
   explicit Upkeep(UpkeepPorts ports);
   ~Upkeep();  // stops all and waits for them
   Upkeep(const Upkeep&) = delete;
   Upkeep& operator=(const Upkeep&) = delete;
 
-  proto::StartResult start(UpkeepTask task);
+  // kInvalidArgument where too many wait already.
+  Result<proto::StartResult> start(UpkeepTask task);
   // By id; nullopt where there is none of ours (any more: of the finished the last few are known).
   std::optional<proto::JobSnapshot> find(const std::string& id) const;
   // Answers when the work has ended. May be repeated.
@@ -67,12 +71,15 @@ class Upkeep {
   double rate() const;
   bool busy() const { return !threads_.empty(); }
 
-  // Blocking work whose answer somebody waits for, without being a job. `answer` is called on the control thread.
+  // Blocking work whose answer, a Result, somebody waits for, without being a job. `answer` is called on the control
+  // thread.
   template <class T>
   void ask(std::function<T(std::stop_token)> work, std::function<void(T)> answer) {
-    run([this, work = std::move(work), answer = std::move(answer)](const std::stop_token& stop) -> Finish {
-      return [answer, result = work(stop)]() mutable { answer(std::move(result)); };
-    });
+    if (auto room = room_for_one_more(); !room) return answer(T(fail(room.error())));
+    run({[work = std::move(work), answer](const std::stop_token& stop) -> Finish {
+           return [answer, result = work(stop)]() mutable { answer(std::move(result)); };
+         },
+         [] {}, [answer](const Error& error) { answer(T(fail(error))); }});
   }
 
   // Asks everything to stop.
@@ -84,7 +91,17 @@ class Upkeep {
   class Voice;
   struct Job;
   using Finish = std::function<void()>;
-  void run(std::function<Finish(const std::stop_token&)> work);
+  struct Work {
+    std::function<Finish(const std::stop_token&)> run;  // on a thread of its own; the others on the control thread
+    std::function<void()> begun;
+    std::function<void(const Error&)> refused;  // instead of begun
+    std::uint64_t number = 0;
+  };
+  Status room_for_one_more() const;
+  // Its number.
+  std::uint64_t run(Work work);
+  void start_waiting();
+  void begin(const std::string& id);
   void ended(std::uint64_t number, const Finish& finish);
   void finish(const std::string& id, const Result<UpkeepSummary>& outcome, std::chrono::milliseconds duration);
   void on_reports(const std::string& id, const std::string& model, const std::vector<engine::Report>& reports);
@@ -94,6 +111,7 @@ class Upkeep {
   std::map<std::string, std::unique_ptr<Job>> jobs_;
   std::deque<std::string> finished_;
   std::map<std::uint64_t, std::jthread> threads_;
+  std::deque<Work> waiting_;
   std::uint64_t next_ = 1;
   std::function<void()> when_idle_;
 };

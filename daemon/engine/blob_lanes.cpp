@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "daemon/engine/speed_meter.h"
+#include "daemon/io/thread_start.h"
 
 namespace pullama::engine {
 namespace {
@@ -36,14 +37,21 @@ class Lanes {
   Result<LanesOutcome> run(std::stop_token stop) {
     const std::stop_callback forward(stop, [this] { stop_.request_stop(); });
     std::vector<std::jthread> threads;
-    const auto start = [&](std::vector<Slot*>& queue) {
+    // Each queue needs its first lane; those beside it only make it faster.
+    const auto start = [&](std::vector<Slot*>& queue, bool first) {
       const std::lock_guard lock(mutex_);
-      ++running_;
-      threads.emplace_back([this, &queue] { run_lane(queue); });
+      auto thread = io::start_thread([this, &queue] { run_lane(queue); });
+      if (thread) {
+        ++running_;
+        threads.push_back(std::move(*thread));
+      } else if (first) {
+        error_ = thread.error();
+        stop_.request_stop();
+      }
     };
-    if (!large_.empty()) start(large_);
+    if (!large_.empty()) start(large_, true);
     const std::size_t small_lanes = std::min<std::size_t>(kSmallLanes, small_.size());
-    for (std::size_t i = 0; i < small_lanes; ++i) start(small_);
+    for (std::size_t i = 0; i < small_lanes; ++i) start(small_, i == 0);
     std::unique_lock lock(mutex_);
     while (!changed_.wait_for(lock, kReportEvery, [&] { return running_ == 0; })) {
       lock.unlock();

@@ -6,6 +6,7 @@
 
 #include "daemon/engine/front_hash.h"
 #include "daemon/engine/resume_check.h"
+#include "daemon/io/thread_start.h"
 
 namespace pullama::engine {
 namespace {
@@ -36,10 +37,16 @@ class Crew {
   void add(unsigned count, const std::stop_token& stop) {
     for (unsigned i = 0; i < count; ++i) {
       const unsigned id = context_.state.enter();
-      threads_.emplace_back([this, id, stop] {
+      auto thread = io::start_thread([this, id, stop] {
         run_connection(context_, id, stop);
         context_.sink.report(ConnectionClosed{blob_, context_.state.connections(), "no more work for it"});
       });
+      if (!thread) {  // asked for again at the next tick; without any there is nobody to wait for
+        context_.state.leave(id);
+        if (context_.state.connections() == 0) context_.state.fail_with(thread.error());
+        return;
+      }
+      threads_.push_back(std::move(*thread));
       context_.sink.report(ConnectionOpened{blob_, context_.state.connections()});
     }
   }
@@ -79,11 +86,14 @@ TransferResult Transfer::run(ChunkPlan plan, std::optional<io::Sha256::Midstate>
   Crew crew(context, parts_.blob);
   crew.add(state.missing_connections(), token);
   std::vector<std::jthread> helpers;
-  helpers.emplace_back(
-      [&] { run_front_hash(state, parts_.partial.file(), parts_.blob.digest, parts_.blob.size_bytes, token); });
-  helpers.emplace_back([&] { writer.run(token); });
-  if (resumed)
-    helpers.emplace_back([&] { run_resume_check(state, parts_.partial.file(), parts_.blob, parts_.sink, token); });
+  const auto help = [&](auto work) {
+    auto thread = io::start_thread(std::move(work));
+    if (!thread) return state.fail_with(thread.error());
+    helpers.push_back(std::move(*thread));
+  };
+  help([&] { run_front_hash(state, parts_.partial.file(), parts_.blob.digest, parts_.blob.size_bytes, token); });
+  help([&] { writer.run(token); });
+  if (resumed) help([&] { run_resume_check(state, parts_.partial.file(), parts_.blob, parts_.sink, token); });
 
   SuspendWatch suspend(parts_.clock);
   const std::uint64_t travelled_before = parts_.gauge.travelled.load();

@@ -13,6 +13,7 @@
 #include "daemon/engine/blob_hash.h"
 #include "daemon/engine/blob_repair.h"
 #include "daemon/engine/speed_meter.h"
+#include "daemon/io/thread_start.h"
 #include "daemon/store/in_use.h"
 #include "daemon/store/manifests.h"
 #include "daemon/store/models_dir.h"
@@ -158,12 +159,14 @@ class Verification {
     threads = static_cast<unsigned>(std::min<std::size_t>(threads, to_hash_.size()));
     {
       std::vector<std::jthread> workers;
-      {
-        const std::lock_guard lock(mutex_);
-        running_ = threads;
-      }
-      for (unsigned i = 0; i < threads; ++i) workers.emplace_back([this, stop] { work(stop); });
       std::unique_lock lock(mutex_);
+      while (running_ < threads) {
+        auto worker = io::start_thread([this, stop] { work(stop); });
+        if (!worker && running_ == 0) return fail(worker.error());
+        if (!worker) break;  // fewer do
+        workers.push_back(std::move(*worker));
+        ++running_;
+      }
       while (!changed_.wait_for(lock, kReportEvery, [&] { return running_ == 0; })) {
         lock.unlock();
         report_progress();

@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "common/utf8.h"
+#include "daemon/io/thread_start.h"
 #include "daemon/store/model_texts.h"
 #include "daemon/store/models_dir.h"
 
@@ -102,7 +103,9 @@ Result<Listing> Library::list() {
     std::vector<std::jthread> helpers;
     const std::size_t wanted = std::min(kMostHelpers, looked.size() / kModelsAHelper);
     while (helpers.size() < std::min<std::size_t>(wanted, std::thread::hardware_concurrency())) {
-      helpers.emplace_back(look_at_rest);
+      auto helper = io::start_thread(look_at_rest);
+      if (!helper) break;  // fewer do
+      helpers.push_back(std::move(*helper));
     }
     look_at_rest();
   }

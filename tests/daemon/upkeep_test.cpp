@@ -29,6 +29,7 @@ struct Fixture {
     changed.wait(lock, stop, [] { return false; });
     return fail(ErrorCode::kCancelled, "stopped");
   }
+  proto::StartResult start(UpkeepTask wanted) { return upkeep.start(std::move(wanted)).value(); }
   void wait_for_end(const std::string& id) {
     loop.run_until([&] { return proto::is_finished(upkeep.find(id)->state); });
   }
@@ -43,7 +44,7 @@ struct Fixture {
 
 TEST_CASE_FIXTURE(Fixture, "a job tells its story in order, with figures, and is known after its end") {
   const engine::BlobRef blob{Digest::from_bytes({1}), 1000, 1, 1};
-  const auto started = upkeep.start(task([&](UpkeepVoice& voice, const std::stop_token&) {
+  const auto started = start(task([&](UpkeepVoice& voice, const std::stop_token&) {
     voice.expect({blob}, 1000);
     auto& sink = voice.about("m:latest");
     sink.report(engine::BlobVerifying{blob});
@@ -74,9 +75,9 @@ TEST_CASE_FIXTURE(Fixture, "a job tells its story in order, with figures, and is
 }
 
 TEST_CASE_FIXTURE(Fixture, "the same task is joined while it runs, another one is not") {
-  const auto first = upkeep.start(task(until_stopped));
-  const auto same = upkeep.start(task(until_stopped));
-  const auto other = upkeep.start(task(until_stopped, "other"));
+  const auto first = start(task(until_stopped));
+  const auto same = start(task(until_stopped));
+  const auto other = start(task(until_stopped, "other"));
   CHECK(same.job == first.job);
   CHECK(same.joined);
   CHECK(other.job != first.job);
@@ -86,20 +87,20 @@ TEST_CASE_FIXTURE(Fixture, "the same task is joined while it runs, another one i
   bool cancelled = false;
   upkeep.cancel(*first.job, [&](proto::JobState state) { cancelled = state == proto::JobState::kCancelled; });
   // One that is on its way out is not joined any more.
-  CHECK(upkeep.start(task(until_stopped)).job != first.job);
+  CHECK(start(task(until_stopped)).job != first.job);
   loop.run_until([&] { return cancelled; });
   CHECK(upkeep.find(*first.job)->state == proto::JobState::kCancelled);
   upkeep.cancel(*first.job, [&](proto::JobState state) { CHECK(state == proto::JobState::kCancelled); });
 }
 
 TEST_CASE_FIXTURE(Fixture, "a failure and what is thrown are the job's error") {
-  const auto failing = upkeep.start(task([](UpkeepVoice&, const std::stop_token&) -> Result<UpkeepSummary> {
+  const auto failing = start(task([](UpkeepVoice&, const std::stop_token&) -> Result<UpkeepSummary> {
     return fail(ErrorCode::kNotFound, "no \x1b[31msuch model");
   }));
   wait_for_end(*failing.job);
   CHECK(upkeep.find(*failing.job)->error->code == ErrorCode::kNotFound);
   CHECK(upkeep.find(*failing.job)->error->message.find('\x1b') == std::string::npos);
-  const auto throwing = upkeep.start(task([](UpkeepVoice&, const std::stop_token&) -> Result<UpkeepSummary> {
+  const auto throwing = start(task([](UpkeepVoice&, const std::stop_token&) -> Result<UpkeepSummary> {
     throw std::runtime_error("out of threads");
   }));
   wait_for_end(*throwing.job);
@@ -108,7 +109,7 @@ TEST_CASE_FIXTURE(Fixture, "a failure and what is thrown are the job's error") {
 }
 
 TEST_CASE_FIXTURE(Fixture, "a written manifest says that the store changed") {
-  const auto started = upkeep.start(task([](UpkeepVoice& voice, const std::stop_token&) {
+  const auto started = start(task([](UpkeepVoice& voice, const std::stop_token&) {
     voice.about("a:latest").report(engine::ManifestWritten{Digest::from_bytes({1})});
     return UpkeepSummary{};
   }));
@@ -119,14 +120,14 @@ TEST_CASE_FIXTURE(Fixture, "a written manifest says that the store changed") {
 }
 
 TEST_CASE_FIXTURE(Fixture, "a shutdown stops all, also what is only asked, and says when nothing runs") {
-  const auto job = upkeep.start(task(until_stopped));
+  const auto job = start(task(until_stopped));
   bool answered = false, done = false;
-  upkeep.ask<int>(
+  upkeep.ask<Result<int>>(
       [](const std::stop_token& stop) {
         while (!stop.stop_requested()) std::this_thread::yield();
         return 7;
       },
-      [&](int value) { answered = value == 7; });
+      [&](const Result<int>& value) { answered = value == 7; });
   upkeep.shut_down([&] { done = true; });
   CHECK_FALSE(done);
   loop.run_until([&] { return done; });
@@ -137,7 +138,7 @@ TEST_CASE_FIXTURE(Fixture, "a shutdown stops all, also what is only asked, and s
 TEST_CASE_FIXTURE(Fixture, "of those that ended only the last few are remembered") {
   std::vector<std::string> ids;
   for (int i = 0; i < 20; ++i) {
-    ids.push_back(*upkeep.start(task([](UpkeepVoice&, const std::stop_token&) { return UpkeepSummary{}; })).job);
+    ids.push_back(*start(task([](UpkeepVoice&, const std::stop_token&) { return UpkeepSummary{}; })).job);
     wait_for_end(ids.back());
   }
   CHECK_FALSE(upkeep.find(ids.front()));
@@ -145,4 +146,39 @@ TEST_CASE_FIXTURE(Fixture, "of those that ended only the last few are remembered
   std::vector<proto::JobSnapshot> all;
   upkeep.add_to(all);
   CHECK(all.size() == 16);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "a place's worth of threads run, the others wait for them, can be cancelled, and have an end") {
+  std::vector<std::string> ids;
+  for (std::size_t i = 0; i < Upkeep::kMaxThreads + 3; ++i) {
+    ids.push_back(*start(task(until_stopped, std::to_string(i))).job);
+  }
+  proto::JobCounts counts;
+  upkeep.count_in(counts);
+  CHECK(counts.active == Upkeep::kMaxThreads);
+  CHECK(counts.queued == 3);
+  bool cancelled = false;
+  upkeep.cancel(ids.back(), [&](proto::JobState state) { cancelled = state == proto::JobState::kCancelled; });
+  CHECK(cancelled);  // at once, it had not begun
+  upkeep.cancel(ids.front(), [](proto::JobState) {});
+  const std::string& next = ids[Upkeep::kMaxThreads];
+  loop.run_until([&] { return upkeep.find(next)->state == proto::JobState::kActive; });
+  bool refused = false, done = false;
+  upkeep.ask<Result<int>>([](const std::stop_token&) { return 7; },
+                          [&](const Result<int>& value) { refused = value.error().code == ErrorCode::kCancelled; });
+  upkeep.shut_down([&] { done = true; });
+  loop.run_until([&] { return done && refused; });
+}
+
+TEST_CASE_FIXTURE(Fixture, "what waits is bounded, and who is refused is told") {
+  for (std::size_t i = 0; i < Upkeep::kMaxThreads + Upkeep::kMaxWaiting; ++i) {
+    (void)start(task(until_stopped, std::to_string(i)));
+  }
+  CHECK(upkeep.start(task(until_stopped, "one more")).error().code == ErrorCode::kInvalidArgument);
+  CHECK(upkeep.start(task(until_stopped, "0"))->joined);
+  bool refused = false;
+  upkeep.ask<Result<int>>([](const std::stop_token&) { return 7; },
+                          [&](const Result<int>& value) { refused = !value.has_value(); });
+  CHECK(refused);
 }

@@ -122,6 +122,31 @@ class DaemonTest(harness.TestCase):
         self.assertTrue(harness.answers(self.box.socket))
 
 
+    def test_a_limit_on_threads_fails_jobs_and_never_ends_the_daemon(self):
+        if os.getuid() != 0:
+            self.assertNotEqual(os.getuid(), 0)  # root has no such limit, and only root can become somebody who has
+            return
+        silent = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.addCleanup(silent.close)
+        for folder in (self.box.root, self.box.home, self.box.runtime, self.box.reports):
+            os.chown(folder, 65534, 65534)
+        # Whoever else is that user counts too; fewer threads only mean more failures, which is what is tried.
+        wrap = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "prlimit", "--nproc=60")
+        daemon = self.box.daemon(wrap=wrap)
+        with Wire(self.box.socket) as wire:
+            for number in range(80):
+                wire.call("pull.start", model=f"127.0.0.1:{silent.getsockname()[1]}/library/m{number}",
+                          options={"insecure": True})
+            failed = harness.wait_until(lambda: [j for j in wire.call("job.list")["jobs"] if j["state"] == "failed"],
+                                        "some find no thread")
+            self.assertIn("thread", failed[0]["error"]["message"])
+            self.assertIsNone(daemon.poll(), "it lives")
+            for job in wire.call("job.list")["jobs"]:
+                if job["state"] not in ("failed", "cancelled"):
+                    wire.call("job.cancel", job=job["id"])
+        self.assertEqual(self.box.terminate(daemon), 0)
+
+
 class ProtocolTest(harness.TestCase):
     def setUp(self):
         super().setUp()
