@@ -18,10 +18,6 @@ Error finished_already(const queue::Job& job) {
           job.state == JobState::kCompleted ? "" : fmt::format("start it again: pullama {}", job.model.display()), 0};
 }
 
-proto::JobKind wire(queue::JobKind kind) {
-  return kind == queue::JobKind::kPush ? proto::JobKind::kPush : proto::JobKind::kPull;
-}
-
 std::vector<std::string> ids_of(const std::vector<JobPtr>& jobs) {
   std::vector<std::string> ids;
   for (const JobPtr& job : jobs) ids.push_back(job->id);
@@ -77,64 +73,18 @@ void Jobs::answer_durably(Answer<T> answer, T value) {
   });
 }
 
-JobPtr Jobs::mark(const std::string& id, JobState to, std::optional<Error> error) {
-  auto marked = queue_.mark(id, to, ports_.now_ms(), std::move(error));
-  if (!marked) {  // every caller has looked at the state: a hole in this program's logic
-    spdlog::critical("{}", marked.error().message);
-    std::abort();
-  }
-  return *marked;
-}
-
-void Jobs::wake() {
-  if (!queue_.asleep() || stopping_) return;
-  queue_.wake();
-  resume_interrupted();
-}
-
-bool Jobs::was_interrupted(const std::vector<std::string>& ids) const {
-  if (!queue_.asleep()) return false;
-  const auto waiting = queue_.interrupted();
-  return std::any_of(waiting.begin(), waiting.end(),
-                     [&](const JobPtr& job) { return std::find(ids.begin(), ids.end(), job->id) != ids.end(); });
-}
-
-void Jobs::resume_interrupted() {
-  for (const JobPtr& job : queue_.interrupted()) activate(job->id, job->state != JobState::kQueued);
-  settle();
-}
-
-void Jobs::activate(const std::string& id, bool resumed) {
-  JobPtr job = queue_.find(id);
-  Live& live = live_[id];
-  ++live.turn;
-  live.waiting_until.reset();
-  if (runner_.running(id)) {  // it is being stopped: start again once it has
-    live.again = live.goal != Goal::kNone && live.goal != Goal::kShutdown;
-    return;
-  }
-  if (job->state != JobState::kActive) job = mark(id, JobState::kActive);
-  live.goal = Goal::kNone;
-  live.bytes_before = live.progress.bytes_done();
-  if (resumed) {
-    publish(*job, event::JobResumed{});
-  } else {
-    publish(*job, event::JobStarted{wire(job->kind)});
-  }
-  runner_.start(job, queue_.limits());
-}
-
-void Jobs::pump() {
-  if (stopping_) return;
-  while (const JobPtr next = queue_.next_to_run()) activate(next->id, false);
-}
-
 void Jobs::start_pull(queue::NewJob wanted, std::optional<std::uint64_t> session, Answer<Accepted> answer) {
   if (stopping_) return answer(fail(kStopping));
+  if (queue_.direct().size() >= queue::Queue::kMaxDirect &&
+      !queue_.find_open(wanted.kind, wanted.model, wanted.models_dir)) {
+    return answer(fail(ErrorCode::kInvalidArgument,
+                       fmt::format("{} transfers beside the queue are not finished yet", queue::Queue::kMaxDirect),
+                       "cancel some of them, or wait: `pullama jobs` shows them"));
+  }
   wake();
   const auto start = queue_.start_direct(std::move(wanted), ports_.now_ms());
   const std::string id = start.job->id;
-  if (!start.joined) publish(*start.job, event::JobQueued{wire(start.job->kind), std::nullopt});
+  if (!start.joined) publish(*start.job, event::JobQueued{wire_kind(start.job->kind), std::nullopt});
   if (session) live_[id].waiting_sessions.insert(*session);
   settle([this, id, joined = start.joined, answer = std::move(answer)](const Status& saved) {
     const JobPtr job = queue_.find(id);
@@ -147,7 +97,7 @@ void Jobs::start_pull(queue::NewJob wanted, std::optional<std::uint64_t> session
     // Durable, so accepted. Joined or not: who asks for a pull wants it to run now.
     const bool runs = runner_.running(id) && live_[id].goal == Goal::kNone;
     if (job && !queue::is_finished(job->state) && !runs && !stopping_) {
-      activate(id, job->state != JobState::kQueued);
+      activate_in_turn(id, true, job->state != JobState::kQueued);
       settle();
     }
     answer(Accepted{id, joined});
@@ -163,16 +113,10 @@ void Jobs::plan(queue::NewJob wanted, Answer<engine::PullPlan> answer) {
                                                      .options = std::move(wanted.options),
                                                      .error = std::nullopt,
                                                      .manifest = {}});
-  runner_.plan(job, std::move(answer));
-}
-
-void Jobs::stop_run(const std::string& id, Goal goal, std::function<void()> then) {
-  Live& live = live_[id];
-  // A cancel outranks a pause that is under way; both outrank a stop of the queue.
-  if (live.goal == Goal::kNone || live.goal == Goal::kRequeue || goal == Goal::kCancel) live.goal = goal;
-  live.again = false;
-  if (then) live.when_stopped.push_back(std::move(then));
-  runner_.stop(id);
+  runner_.plan(job, [this, answer = std::move(answer)](Result<engine::PullPlan> plan) {
+    answer(std::move(plan));
+    if (runner_.count() == 0 && when_idle_) std::exchange(when_idle_, nullptr)();
+  });
 }
 
 void Jobs::pause(const std::string& id, Answer<JobState> answer) {
@@ -199,7 +143,7 @@ void Jobs::resume(const std::string& id, Answer<JobState> answer) {
   if (!job) return answer(fail(ErrorCode::kNotFound, fmt::format("there is no job {}", id)));
   if (queue::is_finished(job->state)) return answer(fail(finished_already(*job)));
   const bool stops = runner_.running(id) && live_[id].goal != Goal::kNone;
-  if (stops || job->state == JobState::kPaused || queue::is_waiting(job->state)) activate(id, true);
+  if (stops || job->state == JobState::kPaused || queue::is_waiting(job->state)) activate_in_turn(id, false, true);
   answer_durably(std::move(answer), queue_.find(id)->state);
 }
 
@@ -243,7 +187,7 @@ void Jobs::add(const std::vector<queue::NewJob>& models, bool front, Answer<queu
   auto result = queue_.add(models, front, ports_.now_ms());
   if (!result.added.empty()) {
     std::size_t position = queue_.position_of(result.added.front()->id);
-    for (const JobPtr& job : result.added) publish(*job, event::JobQueued{wire(job->kind), position++});
+    for (const JobPtr& job : result.added) publish(*job, event::JobQueued{wire_kind(job->kind), position++});
   }
   publish_queue("added", ids_of(result.added));
   settle([this, result = std::move(result), answer = std::move(answer)](const Status& saved) {
@@ -276,7 +220,7 @@ void Jobs::retry(const std::string& id, Answer<void> answer) {
   const auto again = queue_.retry(id);
   if (!again) return answer(fail(again.error()));
   for (const JobPtr& job : *again) {
-    publish(*job, event::JobQueued{wire(job->kind), queue_.position_of(job->id)});
+    publish(*job, event::JobQueued{wire_kind(job->kind), queue_.position_of(job->id)});
   }
   publish_queue("retried", ids_of(*again));
   settle(std::move(answer));
@@ -305,15 +249,22 @@ void Jobs::stop_queue(bool after_current, Answer<void> answer) {
   for (const JobPtr& job : returned) {
     ++live_[job->id].turn;
     live_[job->id].waiting_until.reset();
-    publish(*job, event::JobQueued{wire(job->kind), queue_.position_of(job->id)});
-  }
-  if (!after_current) {
-    for (const JobPtr& job : queue_.entries()) {
-      if (job->state == JobState::kActive && runner_.running(job->id)) stop_run(job->id, Goal::kRequeue, {});
-    }
+    publish(*job, event::JobQueued{wire_kind(job->kind), queue_.position_of(job->id)});
   }
   publish_queue("stopped", ids_of(returned));
-  settle(std::move(answer));
+  std::vector<std::string> active;
+  for (const JobPtr& job : queue_.entries()) {
+    if (!after_current && job->state == JobState::kActive && runner_.running(job->id)) active.push_back(job->id);
+  }
+  if (active.empty()) return settle(std::move(answer));
+  settle();
+  // An answer before they are back in the queue file would be wrong after a crash: what was active goes on.
+  const auto left = std::make_shared<std::size_t>(active.size());
+  for (const std::string& id : active) {
+    stop_run(id, Goal::kRequeue, [this, left, answer] {
+      if (--*left == 0) settle(answer);
+    });
+  }
 }
 
 void Jobs::set_limits(const queue::Limits& limits, Answer<void> answer) {
@@ -329,22 +280,6 @@ void Jobs::set_limits(const queue::Limits& limits, Answer<void> answer) {
                      .body = event::LimitsChanged{{limits.rate, limits.connections, limits.parallel_models}}});
   }
   settle(std::move(answer));
-}
-
-bool Jobs::busy() const {
-  if (runner_.count() > 0) return true;
-  return !queue_.asleep() && (queue_.count(JobState::kWaitingNetwork) > 0 || queue_.count(JobState::kWaitingSpace) > 0);
-}
-
-void Jobs::shut_down(std::function<void()> done) {
-  stopping_ = true;
-  when_idle_ = std::move(done);
-  for (auto& [id, live] : live_) {
-    ++live.turn;
-    if (runner_.running(id) && live.goal == Goal::kNone) live.goal = Goal::kShutdown;
-  }
-  runner_.stop_all();
-  if (runner_.count() == 0 && when_idle_) std::exchange(when_idle_, nullptr)();
 }
 
 }  // namespace pullama

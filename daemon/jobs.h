@@ -37,6 +37,8 @@ struct JobsPorts {
   std::function<std::int64_t()> now_ms;                                         // Unix time
 };
 
+proto::JobKind wire_kind(queue::JobKind kind);
+
 class Jobs {
  public:
   template <class T>
@@ -50,7 +52,6 @@ class Jobs {
   // Any of these waits for wake().
   bool was_interrupted(const std::vector<std::string>& ids) const;
   void resume_interrupted();
-
   struct Accepted {
     std::string id;
     bool joined = false;
@@ -63,7 +64,7 @@ class Jobs {
   void resume(const std::string& id, Answer<queue::JobState> answer);
   void cancel(const std::string& id, Answer<queue::JobState> answer);
   bool waits_for(std::uint64_t session, const std::string& id) const;
-  // The client went away, or no longer waits for this job (every job without an id): the jobs go on.
+  // The client went away, or waits no longer for this job (every job without an id).
   void detach(std::uint64_t session, const std::string& id = {});
 
   void add(const std::vector<queue::NewJob>& models, bool front, Answer<queue::Queue::AddResult> answer);
@@ -116,6 +117,10 @@ class Jobs {
   void answer_durably(Answer<T> answer, T value);
   queue::JobPtr mark(const std::string& id, queue::JobState to, std::optional<Error> error = {});
   void activate(const std::string& id, bool resumed);
+  // activate() where there is a place: an entry's among parallel_models, the runner's for a direct job and for what
+  // somebody wants now. Else the job is queued, where it stands, until pump() finds one.
+  void activate_in_turn(const std::string& id, bool wanted_now, bool resumed);
+  bool has_place(const queue::Job& job, bool wanted_now) const;
   void pump();
   void stop_run(const std::string& id, Goal goal, std::function<void()> then);
   void cancel_now(const queue::JobPtr& job);
@@ -135,7 +140,8 @@ class Jobs {
   Transfers& transfers_;
   JobsPorts ports_;
   std::unordered_map<std::string, Live> live_;
-  std::deque<std::string> finished_;  // whose Live is kept for those who ask a moment later
+  std::deque<std::string> wanted_now_;  // queued until the runner has room, first come, first served
+  std::deque<std::string> finished_;    // whose Live is kept for those who ask a moment later
   std::uint64_t published_revision_ = 0;
   bool stopping_ = false;
   std::function<void()> when_idle_;

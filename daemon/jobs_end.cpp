@@ -121,7 +121,7 @@ void Jobs::wait_for_network(const JobPtr& job, Live& live, Error error) {
   ports_.after(pause, [this, id = job->id, turn] {
     const auto it = live_.find(id);
     if (stopping_ || it == live_.end() || it->second.turn != turn) return;
-    activate(id, true);
+    activate_in_turn(id, false, true);
     settle();
   });
 }
@@ -170,7 +170,7 @@ void Jobs::watch_space(const std::string& id, std::uint64_t turn, std::int64_t s
         const bool overdue = ports_.now_ms() - since_ms >= milliseconds(kSpaceGivesUpGuessing).count();
         live.free_before = std::min(before, bytes);
         if (!fits && !grew && !reserve_is_back && !overdue) return watch_space(id, turn, since_ms);
-        activate(id, true);
+        activate_in_turn(id, false, true);
         settle();
       });
     });

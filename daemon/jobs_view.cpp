@@ -55,6 +55,10 @@ std::uint64_t number_of(const std::string& id) {
 
 }  // namespace
 
+proto::JobKind wire_kind(queue::JobKind kind) {
+  return kind == queue::JobKind::kPush ? proto::JobKind::kPush : proto::JobKind::kPull;
+}
+
 Result<JobPtr> Jobs::find(const std::string& job) const {
   if (JobPtr found = queue_.find(job)) return found;
   const auto name = ModelName::parse(job);
@@ -76,7 +80,7 @@ Result<JobPtr> Jobs::find(const std::string& job) const {
 proto::JobSnapshot Jobs::show(const queue::Job& job) const {
   proto::JobSnapshot snapshot;
   snapshot.id = job.id;
-  snapshot.kind = job.kind == queue::JobKind::kPush ? proto::JobKind::kPush : proto::JobKind::kPull;
+  snapshot.kind = wire_kind(job.kind);
   snapshot.model = job.model.display();
   snapshot.models_dir = job.models_dir;
   snapshot.insecure = is_insecure(job);

@@ -27,6 +27,7 @@ class Queue {
   static constexpr std::size_t kMaxFinishedEntries = 1000;
   static constexpr std::size_t kMaxFinishedDirect = 100;
   static constexpr std::size_t kMaxEntries = 100'000;
+  static constexpr std::size_t kMaxDirect = 10'000;  // the caller's to keep
 
   Queue() = default;
   // What was active is active again. `data` must be as queue_file gives it (ids unique, next_id above them).

@@ -31,7 +31,7 @@ TEST_CASE("the queue runs one model after the other and is paused at the end") {
   CHECK(desk.saved.paused);
 }
 
-TEST_CASE("a queued model that waits for the network lets the next one pass and goes on by itself") {
+TEST_CASE("a queued model that waits for the network lets the next one pass and goes on by itself, in its turn") {
   Desk desk;
   desk.add({"a", "b"});
   (void)desk.settle([&](auto answer) { desk.jobs->start_queue(answer); });
@@ -39,8 +39,50 @@ TEST_CASE("a queued model that waits for the network lets the next one pass and 
   desk.wait_for("j1", JobState::kWaitingNetwork);
   CHECK(desk.state("j2") == JobState::kActive);
   desk.fire_timers();
-  CHECK(desk.state("j1") == JobState::kActive);
+  CHECK(desk.state("j1") == JobState::kQueued);
   CHECK(desk.state("j2") == JobState::kActive);
+  desk.transfers.end("j2", summary());
+  desk.wait_for("j1", JobState::kActive);
+}
+
+TEST_CASE("an entry that is resumed keeps to parallel_models: its place in the queue is its turn") {
+  Desk desk;
+  desk.add({"a", "b", "c"});
+  (void)desk.settle([&](auto answer) { desk.jobs->start_queue(answer); });
+  desk.wait_for_runs("j1", 1);
+  CHECK(desk.ask(&Jobs::pause, "j1") == JobState::kPaused);
+  desk.wait_for("j2", JobState::kActive);
+  (void)desk.events();
+  CHECK(desk.ask(&Jobs::resume, "j1") == JobState::kQueued);
+  CHECK(desk.state("j2") == JobState::kActive);
+  CHECK(desk.events() == std::vector<std::string>{"job.resumed j1", "job.queued j1", "queue.changed"});
+  CHECK(std::get<proto::event::JobQueued>(last(desk, "job.queued")->body).position == 1);
+  desk.transfers.end("j2", summary());
+  desk.wait_for("j1", JobState::kActive);  // before j3
+  CHECK(desk.state("j3") == JobState::kQueued);
+}
+
+TEST_CASE("after a crash no more entries run than parallel_models says, those that were active first") {
+  queue::QueueData before;
+  {
+    Desk desk;
+    desk.add({"a", "b", "c", "d"});
+    (void)desk.settle([&](auto answer) { desk.jobs->start_queue(answer); });
+    for (const char* id : {"j1", "j2", "j3"}) {
+      desk.transfers.end(id, fail(network()));
+      desk.wait_for(id, JobState::kWaitingNetwork);
+    }
+    desk.wait_for("j4", JobState::kActive);
+    before = desk.saved;
+  }
+  Desk desk(before);
+  desk.jobs->resume_interrupted();
+  desk.wait_for_runs("j4", 1);
+  CHECK(desk.jobs->counts().active == 1);
+  CHECK(desk.jobs->counts().queued == 3);
+  desk.transfers.end("j4", summary());
+  desk.wait_for("j1", JobState::kActive);
+  CHECK(desk.jobs->counts().active == 1);
 }
 
 TEST_CASE("stop lets the current model finish, or puts it back at once") {
@@ -51,8 +93,10 @@ TEST_CASE("stop lets the current model finish, or puts it back at once") {
   (void)desk.settle([&](auto answer) { desk.jobs->stop_queue(true, answer); });
   CHECK(desk.state("j1") == JobState::kActive);
   CHECK(desk.jobs->view().paused);
+  // Answered when it is so: a crash after the answer must not find it active.
   (void)desk.settle([&](auto answer) { desk.jobs->stop_queue(false, answer); });
-  desk.wait_for("j1", JobState::kQueued);
+  CHECK(desk.state("j1") == JobState::kQueued);
+  CHECK(desk.saved.entries.at(0)->state == JobState::kQueued);
   CHECK(desk.jobs->view().paused);
   CHECK(desk.state("j2") == JobState::kQueued);
 }

@@ -188,6 +188,7 @@ TEST_CASE("pause answers when the transfer has stopped, resume starts it again, 
   const auto events = desk.events();
   CHECK(std::count(events.begin(), events.end(), "job.paused j1") == 1);
   CHECK(std::count(events.begin(), events.end(), "job.resumed j1") == 1);
+  CHECK(std::vector(events.end() - 2, events.end()) == std::vector<std::string>{"job.resumed j1", "job.started j1"});
 }
 
 TEST_CASE("cancel answers when the transfer has stopped and may be repeated; the same model can be pulled again") {
@@ -299,4 +300,46 @@ TEST_CASE("a dry run answers with the plan and becomes no job") {
   CHECK(plan->error().code == ErrorCode::kNotFound);
   CHECK(desk.jobs->list().empty());
   CHECK(desk.saves == 0);
+}
+
+TEST_CASE("a crowd of pulls is accepted, so many of them run, and the others follow as places are free") {
+  constexpr std::size_t kMore = 3;
+  Desk desk;
+  for (std::size_t i = 0; i < JobRunner::kMaxAskedRuns + kMore; ++i) desk.start("m" + std::to_string(i));
+  CHECK(desk.jobs->counts().active == JobRunner::kMaxAskedRuns);
+  CHECK(desk.jobs->counts().queued == kMore);
+  const std::string first = "j" + std::to_string(JobRunner::kMaxAskedRuns + 1);
+  const std::string second = "j" + std::to_string(JobRunner::kMaxAskedRuns + 2);
+  CHECK(desk.state(first) == JobState::kQueued);
+  CHECK(desk.ask(&Jobs::pause, first) == JobState::kPaused);
+  desk.transfers.end("j1", summary());
+  desk.wait_for(second, JobState::kActive);
+  CHECK(desk.ask(&Jobs::resume, first) == JobState::kQueued);
+  desk.transfers.end("j2", summary());
+  desk.wait_for("j2", JobState::kCompleted);
+  desk.transfers.end("j3", summary());
+  desk.wait_for(first, JobState::kActive);
+
+  SUBCASE("and after a crash no more go on at once") {
+    auto before = desk.saved;
+    for (queue::JobPtr& job : before.direct) {
+      auto active = std::make_shared<queue::Job>(*job);
+      if (!queue::is_finished(job->state)) active->state = JobState::kActive;
+      job = active;
+    }
+    Desk again(before);
+    again.jobs->resume_interrupted();
+    CHECK(again.jobs->counts().active == JobRunner::kMaxAskedRuns);
+  }
+}
+
+TEST_CASE("of a crowd of dry runs every one is answered") {
+  constexpr int kAsked = 3 * static_cast<int>(JobRunner::kMaxPlans);
+  Desk desk;
+  int answered = 0;
+  for (int i = 0; i < kAsked; ++i) {
+    desk.jobs->plan({queue::JobKind::kPull, ModelName::parse("m").value(), "/models", "{}"},
+                    [&](const Result<engine::PullPlan>& plan) { answered += plan.has_value() ? 1 : 0; });
+  }
+  desk.loop.run_until([&] { return answered == kAsked; });
 }
