@@ -85,8 +85,7 @@ class Jobs {
   proto::JobCounts counts() const;
   bool is_asleep() const;  // something was under way when the daemon before ended, and waits to be woken
   double rate() const;
-  // Something runs or will run by itself.
-  bool busy() const;
+  bool busy() const;  // something runs or will run by itself
 
   // Stops everything; what was active stays active in queue.json. `done` runs when nothing runs any more.
   void shut_down(std::function<void()> done);

@@ -100,6 +100,8 @@ def check_tree():
             offences.append(f"{path}: named for no idea ({', '.join(rules.FORBIDDEN_NAMES)} say nothing)")
         if os.sep + "work" + os.sep in text(path):
             offences.append(f"{path}: names a path of one machine")
+        if re.search("^(<<<<<<<|>>>>>>>) ", text(path), re.M):
+            offences.append(f"{path}: a merge that was not finished")
     for path in files(".h", ".cpp"):
         lines = text(path).count("\n")
         most = rules.MAX_HEADER_LINES if path.endswith(".h") else rules.MAX_SOURCE_LINES
