@@ -9,8 +9,16 @@
 namespace pullama::engine {
 
 CheckpointWriter::CheckpointWriter(io::FileSystem& fs, PartialFile& partial, const store::BlobLock& lock,
-                                   TransferState& state, BlobRef blob, unsigned restarts, ProgressSink& sink)
-    : fs_(fs), partial_(partial), lock_(lock), state_(state), blob_(blob), restarts_(restarts), sink_(sink) {}
+                                   TransferState& state, BlobRef blob, unsigned restarts,
+                                   std::chrono::milliseconds interval, ProgressSink& sink)
+    : fs_(fs),
+      partial_(partial),
+      lock_(lock),
+      state_(state),
+      blob_(blob),
+      restarts_(restarts),
+      interval_(interval),
+      sink_(sink) {}
 
 bool CheckpointWriter::still_ours() {
   const auto lock = lock_.still_ours();
@@ -51,11 +59,10 @@ void CheckpointWriter::run(std::stop_token stop) {
   std::vector<Claim> write_back;
   bool due = false;
   auto saved_at = std::chrono::steady_clock::now();
-  constexpr auto kEvery = std::chrono::milliseconds(1000);
   while (true) {
     const auto since =
         std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - saved_at);
-    const auto wait = std::max(std::chrono::milliseconds(0), kEvery - since);
+    const auto wait = std::max(std::chrono::milliseconds(0), interval_ - since);
     if (!state_.wait_for_writer(wait, write_back, due, stop)) return;
     for (const Claim& range : write_back) partial_.file().start_write_back(range.begin, range.bytes());
     if (!due) continue;

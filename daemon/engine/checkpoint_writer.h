@@ -1,8 +1,9 @@
 #pragma once
-// Saves the checkpoint of a transfer beside the data path: once a second, at 256 MiB not yet synced, and at the end of
+// Saves the checkpoint of a transfer beside the data path: at an interval, at 256 MiB not yet synced, and at the end of
 // each transfer that is not complete. The partial is synced first, then what was received before that sync began is
 // claimed.
 
+#include <chrono>
 #include <functional>
 #include <stop_token>
 
@@ -18,7 +19,7 @@ namespace pullama::engine {
 class CheckpointWriter {
  public:
   CheckpointWriter(io::FileSystem& fs, PartialFile& partial, const store::BlobLock& lock, TransferState& state,
-                   BlobRef blob, unsigned restarts, ProgressSink& sink);
+                   BlobRef blob, unsigned restarts, std::chrono::milliseconds interval, ProgressSink& sink);
 
   // Until the transfer ends or stop. A failed sync or write ends the transfer; the checkpoint on disk is then the last
   // good one. A lost lock or partial ends it with kLockLost.
@@ -36,6 +37,7 @@ class CheckpointWriter {
   TransferState& state_;
   const BlobRef blob_;
   const unsigned restarts_;
+  const std::chrono::milliseconds interval_;
   ProgressSink& sink_;
 };
 

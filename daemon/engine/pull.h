@@ -56,9 +56,10 @@ struct PullRequest {
   std::uint64_t rate_bytes_per_second = 0;  // this job's; 0: none
   std::string ca_file{};
   std::string user_agent{};
-  bool prune = true;                        // remove blobs that only the manifest named which this one replaces
-  bool force = false;                       // start although the disk looks too small
-  std::optional<Digest> manifest_before{};  // of an earlier run of the same job: a difference is reported
+  bool prune = true;   // remove blobs that only the manifest named which this one replaces
+  bool force = false;  // start although the disk looks too small
+  std::chrono::milliseconds checkpoint_interval{1000};  // of a blob under way
+  std::optional<Digest> manifest_before{};              // of an earlier run of the same job: a difference is reported
 };
 
 struct PullSummary {

@@ -64,7 +64,8 @@ TransferResult Transfer::run(ChunkPlan plan, std::optional<io::Sha256::Midstate>
                              std::stop_token stop) {
   const bool resumed = plan.received_bytes() > 0;
   TransferState state(std::move(plan), front, parts_.connections, parts_.clock);
-  CheckpointWriter writer(parts_.fs, parts_.partial, parts_.lock, state, parts_.blob, restarts, parts_.sink);
+  CheckpointWriter writer(parts_.fs, parts_.partial, parts_.lock, state, parts_.blob, restarts,
+                          parts_.checkpoint_interval, parts_.sink);
 
   std::stop_source stop_all;
   const std::stop_callback forward(stop, [&] { stop_all.request_stop(); });

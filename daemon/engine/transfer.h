@@ -4,6 +4,7 @@
 // run() returns, and what was received is then in the checkpoint (unless the disk failed).
 
 #include <atomic>
+#include <chrono>
 #include <optional>
 #include <stop_token>
 
@@ -46,6 +47,7 @@ class Transfer {
     BlobRef blob;
     BlobGauge& gauge;
     std::atomic<std::uint64_t>& retries;
+    std::chrono::milliseconds checkpoint_interval;
   };
 
   explicit Transfer(Parts parts) : parts_(parts) {}

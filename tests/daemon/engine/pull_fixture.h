@@ -3,7 +3,6 @@
 // engine::Pull needs.
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -16,6 +15,7 @@
 #include "daemon/engine/space.h"
 #include "daemon/io/file_system_posix.h"
 #include "daemon/registry/credentials.h"
+#include "tests/support/io/content.h"
 #include "tests/support/io/fake_clock.h"
 #include "tests/support/io/temp_dir.h"
 #include "tests/support/memory_registry/memory_registry.h"
@@ -46,19 +46,6 @@ class RecordingSink final : public engine::ProgressSink {
   mutable std::mutex mutex_;
   std::vector<engine::Report> reports_;
 };
-
-// Looks random, is the same at each run.
-inline std::string content(std::size_t bytes, unsigned seed) {
-  std::string text(bytes, '\0');
-  std::uint64_t state = seed * 0x9e3779b97f4a7c15ULL + 1;
-  for (std::size_t at = 0; at < bytes; at += sizeof state) {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    std::memcpy(text.data() + at, &state, std::min(sizeof state, bytes - at));
-  }
-  return text;
-}
 
 struct PullFixture {
   TempDir dir;

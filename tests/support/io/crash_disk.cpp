@@ -1,7 +1,7 @@
 #include "tests/support/io/crash_disk.h"
 
 #include <algorithm>
-#include <set>
+#include <span>
 #include <utility>
 
 namespace pullama::testing {
@@ -117,12 +117,33 @@ void CrashDisk::sync_all(InodeNumber file) {
 }
 
 void CrashDisk::sync_folder(InodeNumber folder) {
-  std::uint64_t last = 0;
-  for (const auto& [number, change] : unsynced_) {
-    if (change.folder == folder) last = number;
-  }
-  if (last != 0) commit(last);
+  if (const auto changes = unsynced_changes(folder); !changes.empty()) commit(changes.back());
   at(folder).durable_mode = at(folder).mode;
+}
+
+void CrashDisk::sync_half_of_folder(InodeNumber folder) {
+  if (const auto changes = unsynced_changes(folder); changes.size() > 1) commit(changes[changes.size() / 2 - 1]);
+}
+
+std::vector<std::uint64_t> CrashDisk::unsynced_changes(InodeNumber folder) const {
+  std::vector<std::uint64_t> numbers;
+  for (const auto& [number, change] : unsynced_) {
+    if (change.folder == folder) numbers.push_back(number);
+  }
+  return numbers;
+}
+
+void CrashDisk::sync_half_of_bytes(InodeNumber file) {
+  Inode& inode = at(file);
+  const auto half = static_cast<std::ptrdiff_t>((inode.unsynced.size() + 1) / 2);
+  for (const Inode::Change& change : std::span(inode.unsynced).first(static_cast<std::size_t>(half))) {
+    if (change.bytes.empty()) {
+      inode.durable_bytes.resize(change.offset);
+    } else {
+      put(inode.durable_bytes, change.offset, change.bytes);
+    }
+  }
+  inode.unsynced.erase(inode.unsynced.begin(), inode.unsynced.begin() + half);
 }
 
 void CrashDisk::commit(std::uint64_t number) {

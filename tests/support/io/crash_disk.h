@@ -4,8 +4,7 @@
 //
 // The model, meaner than ext4 and no meaner than POSIX:
 // - A file's bytes are durable after a sync of the file. Unsynced writes survive in any combination of pieces (pages of
-// 4096
-//   bytes; sectors of 512 of small writes), truncations and growth likewise.
+//   4096 bytes; sectors of 512 of small writes), truncations and growth likewise.
 // - A name is durable after a sync of its folder, whatever was synced of the file. Of a folder's unsynced changes any
 //   number survive in their order; a rename within a folder is one change. Of a rename between folders the new name
 //   may survive without the old one's removal, never the removal alone.
@@ -68,6 +67,9 @@ class CrashDisk {
   void sync_bytes(InodeNumber file);
   void sync_all(InodeNumber file);
   void sync_folder(InodeNumber folder);
+  // What a sync that never came to its end may have made durable: the older half of what it was to.
+  void sync_half_of_bytes(InodeNumber file);
+  void sync_half_of_folder(InodeNumber folder);
 
   CrashDisk after_power_cut(Survivors survivors, std::uint64_t seed) const;
 
@@ -86,6 +88,7 @@ class CrashDisk {
   // Makes the change durable, with those of the same folder before it and those that they need.
   void commit(std::uint64_t number);
   void set_entry(InodeNumber folder, const EntryChange& entry);
+  std::vector<std::uint64_t> unsynced_changes(InodeNumber folder) const;
   static std::string survive(const Inode& file, Survivors survivors, std::mt19937_64& random);
 
   std::map<InodeNumber, Inode> inodes_;

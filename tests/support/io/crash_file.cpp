@@ -35,23 +35,24 @@ Status CrashFile::write_at(std::uint64_t offset, std::span<const std::byte> byte
   if (!writable_) return os_fail("write", EBADF);
   if (offset > CrashMachine::kLargestFile || bytes.size() > CrashMachine::kLargestFile - offset)
     return os_fail("write", EFBIG);
-  if (!machine_->mutating()) return os_fail("write", EIO);
   std::string text(bytes.size(), '\0');
   std::copy(bytes.begin(), bytes.end(), std::as_writable_bytes(std::span(text)).begin());
+  const auto half = [&] { machine_->disk.write(inode_, offset, text.substr(0, text.size() / 2)); };
+  if (!machine_->mutating(half)) return os_fail("write", EIO);
   machine_->disk.write(inode_, offset, text);
   return {};
 }
 
 Status CrashFile::sync_data() {
   const std::lock_guard lock(machine_->mutex);
-  if (!machine_->mutating()) return os_fail("sync", EIO);
+  if (!machine_->mutating([&] { machine_->disk.sync_half_of_bytes(inode_); })) return os_fail("sync", EIO);
   machine_->disk.sync_bytes(inode_);
   return {};
 }
 
 Status CrashFile::sync_all() {
   const std::lock_guard lock(machine_->mutex);
-  if (!machine_->mutating()) return os_fail("sync", EIO);
+  if (!machine_->mutating([&] { machine_->disk.sync_half_of_bytes(inode_); })) return os_fail("sync", EIO);
   machine_->disk.sync_all(inode_);
   return {};
 }

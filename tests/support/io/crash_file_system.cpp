@@ -32,6 +32,13 @@ std::uint64_t CrashFileSystem::mutations() const {
 void CrashFileSystem::cut_before(std::uint64_t nth) {
   const std::lock_guard lock(machine_->mutex);
   machine_->cut_at = machine_->mutations + nth;
+  machine_->halve = false;
+}
+
+void CrashFileSystem::cut_amid(std::uint64_t nth) {
+  const std::lock_guard lock(machine_->mutex);
+  machine_->cut_at = machine_->mutations + nth;
+  machine_->halve = true;
 }
 
 void CrashFileSystem::cut_now() {
@@ -192,7 +199,7 @@ Status CrashFileSystem::sync_directory(const std::string& path) {
   const std::lock_guard lock(machine_->mutex);
   auto folder = machine_->folder("sync", path);
   if (!folder) return fail(folder.error());
-  if (!machine_->mutating()) return os_fail("sync", path, EIO);
+  if (!machine_->mutating([&] { machine_->disk.sync_half_of_folder(*folder); })) return os_fail("sync", path, EIO);
   machine_->disk.sync_folder(*folder);
   return {};
 }

@@ -32,6 +32,9 @@ class CrashFileSystem final : public io::FileSystem {
   // The power goes instead of the `nth` mutating operation from now (1: the next one): it and whatever comes after, on
   // every thread, changes nothing and fails with EIO.
   void cut_before(std::uint64_t nth);
+  // The same, but the first half of a write's bytes, or of what a sync makes durable, is done before the power goes.
+  // (After an operation is before the next one.)
+  void cut_amid(std::uint64_t nth);
   void cut_now();
   bool is_off() const;
   // The disk once the power is back: nothing is open or locked, and all that is there is durable. Can be asked at any

@@ -124,6 +124,35 @@ TEST_CASE("the power goes before the operation that was named, for everybody and
   CHECK_FALSE(after->is_off());
 }
 
+TEST_CASE("a write or a sync that the power goes amid of is half done") {
+  const std::string old(8, 'o'), fresh(8, 'n');
+  CrashFileSystem disk;
+  put_durably(disk, "f", old);
+  auto file = std::move(*disk.open("f", io::OpenMode::kReadWrite));
+  disk.cut_amid(1);
+  CHECK_FALSE(file->write_at(0, bytes_of(fresh)));
+  CHECK(disk.is_off());
+  CHECK(content(*disk.recover(Survivors::kOnlySynced), "f") == old);
+  CHECK(content(*disk.recover(Survivors::kEverything), "f") == "nnnnoooo");
+
+  CrashFileSystem syncing;
+  put_durably(syncing, "f", old);
+  file = std::move(*syncing.open("f", io::OpenMode::kReadWrite));
+  REQUIRE(file->write_at(0, bytes_of("1")));
+  REQUIRE(file->write_at(1, bytes_of("2")));
+  syncing.cut_amid(1);
+  CHECK_FALSE(file->sync_data());
+  CHECK(content(*syncing.recover(Survivors::kOnlySynced), "f") == "1ooooooo");
+
+  CrashFileSystem folder;
+  put(folder, "a", "");
+  put(folder, "b", "");
+  folder.cut_amid(1);
+  CHECK_FALSE(folder.sync_directory("."));
+  CHECK(folder.recover(Survivors::kOnlySynced)->stat("a"));
+  CHECK_FALSE(folder.recover(Survivors::kOnlySynced)->stat("b"));
+}
+
 TEST_CASE("after the cut nothing is locked or open, and what was recovered stands by itself") {
   CrashFileSystem disk;
   put_durably(disk, "f", "x");

@@ -11,10 +11,11 @@ constexpr std::uint64_t kDevice = 77;
 
 }  // namespace
 
-bool CrashMachine::mutating() {
+bool CrashMachine::mutating(const std::function<void()>& half) {
   if (off) return false;
   if (cut_at && mutations + 1 >= *cut_at) {
     off = true;
+    if (halve && half) half();
     return false;
   }
   ++mutations;

@@ -2,6 +2,7 @@
 // What CrashFileSystem and its open files share: the disk, who has what open or locked, and whether the power is on.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -25,12 +26,13 @@ struct CrashMachine {
   bool off = false;
   std::uint64_t mutations = 0;
   std::optional<std::uint64_t> cut_at;
+  bool halve = false;                        // the operation at which the power goes is half done
   std::map<InodeNumber, const void*> locks;  // inode → the File that has it
   std::map<InodeNumber, unsigned> open_files;
 
   // What each operation that changes or syncs something asks last, when nothing else stands against it: false when the
-  // power is off or goes now.
-  bool mutating();
+  // power is off or goes now; `half` is then what of the operation still happens, if it is cut in its middle.
+  bool mutating(const std::function<void()>& half = {});
   // EIO with the power off.
   Result<InodeNumber> folder(std::string_view operation, const std::string& path) const;
   Result<Place> place(std::string_view operation, const std::string& path) const;

@@ -11,8 +11,6 @@
 namespace pullama::testing {
 namespace {
 
-constexpr std::size_t kPieceBytes = 64 << 10;
-
 std::span<const std::byte> bytes_of(const std::string& text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
@@ -75,12 +73,13 @@ class MemoryConnection final : public registry::HttpConnection {
     if (answer.close_after) body = body.substr(0, *answer.close_after);
     while (!body.empty()) {
       if (stop.stop_requested()) return failed(Kind::kStopped, "stopped");
-      const auto piece = body.substr(0, kPieceBytes);
-      body.remove_prefix(piece.size());
+      std::string_view piece;
       std::function<void(std::uint64_t)> on_piece;
       std::uint64_t total = 0;
       {
         const std::lock_guard lock(registry_.mutex_);
+        piece = body.substr(0, registry_.piece_bytes_);
+        body.remove_prefix(piece.size());
         served.bytes += piece.size();
         if (served.path.find("/blobs/") != std::string::npos) registry_.blob_bytes_ += piece.size();
         total = registry_.blob_bytes_;
@@ -141,6 +140,11 @@ void MemoryRegistry::set_hook(Hook hook) {
 void MemoryRegistry::set_on_piece(std::function<void(std::uint64_t)> on_piece) {
   const std::lock_guard lock(mutex_);
   on_piece_ = std::move(on_piece);
+}
+
+void MemoryRegistry::set_piece_bytes(std::size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  piece_bytes_ = bytes;
 }
 
 std::vector<Served> MemoryRegistry::log() const {

@@ -50,6 +50,8 @@ class MemoryRegistry final : public registry::Http {
   std::string add_model(const std::string& repository, const std::string& tag, const std::vector<std::string>& blobs);
   void set_chunksums(const Digest& digest, std::string text);
   void set_hook(Hook hook);
+  // How much of a body is handed over at once; 64 KiB unless told.
+  void set_piece_bytes(std::size_t bytes);
   // Called for each piece before it is handed over, from the fetching thread; may request a stop or block.
   void set_on_piece(std::function<void(std::uint64_t total_bytes)> on_piece);
 
@@ -68,6 +70,7 @@ class MemoryRegistry final : public registry::Http {
   std::map<std::string, std::string> chunksums_;  // by digest
   Hook hook_;
   std::function<void(std::uint64_t)> on_piece_;
+  std::size_t piece_bytes_ = 64 << 10;
   std::vector<Served> log_;
   unsigned requests_ = 0;
   std::uint64_t blob_bytes_ = 0;
