@@ -45,4 +45,19 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+std::string with_valid_utf8(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const std::size_t bytes = decode_utf8(text).bytes;
+    if (bytes == 0) {
+      out += "\xef\xbf\xbd";
+    } else {
+      out += text.substr(0, bytes);
+    }
+    text.remove_prefix(bytes == 0 ? 1 : bytes);
+  }
+  return out;
+}
+
 }  // namespace pullama

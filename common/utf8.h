@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace pullama {
@@ -16,6 +17,9 @@ struct Utf8Char {
 Utf8Char decode_utf8(std::string_view text);
 
 bool is_utf8(std::string_view text);
+
+// The text with U+FFFD for each byte that begins no valid character, as JSON encoders have it.
+std::string with_valid_utf8(std::string_view text);
 
 // How many characters at the front of `text` are ASCII without control characters (0x20 to 0x7E): nearly all of what
 // passes through here, and nothing that needs a closer look.

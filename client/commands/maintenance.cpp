@@ -173,6 +173,17 @@ int run_outdated(Context& context) {
                model.state == "outdated" ? format_size(model.travel_bytes) : "-"});
   }
   table.print(context);
+  for (const proto::OutdatedModel& model : result->models) {
+    if (model.changed.empty()) continue;
+    say(context, model.model + " changes:");
+    for (const proto::PlannedBlob& blob : model.changed) {
+      const std::string here = blob.present_bytes >= blob.size ? "already here"
+                               : blob.present_bytes > 0        ? format_size(blob.present_bytes) + " here"
+                                                               : "";
+      say(context, fmt::format("  {} {}{}", blob.digest.short_hex(), format_size(blob.size),
+                               here.empty() ? here : " — " + here));
+    }
+  }
   return 0;
 }
 

@@ -1,7 +1,10 @@
 #include "daemon/store/library.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
+#include <span>
 #include <thread>
 #include <unordered_map>
 #include <unordered_set>
@@ -42,11 +45,21 @@ class Texts {
  public:
   explicit Texts(io::FileSystem& fs) : fs_(fs) {}
 
+  // The beginning of one that is longer than what is left, and says so; U+FFFD for what is no UTF-8. Empty where it
+  // cannot be read.
   std::string read(const Digest& digest) {
-    auto text = fs_.read_file(blob_path(digest), left_);
-    if (!text || !is_utf8(*text)) return {};
-    left_ -= text->size();
-    return std::move(*text);
+    auto file = fs_.open(blob_path(digest), io::OpenMode::kRead);
+    if (!file) return {};
+    const auto stat = (*file)->stat();
+    if (!stat || stat->kind != io::FileStat::Kind::kFile) return {};
+    std::string bytes(static_cast<std::size_t>(std::min(stat->size_bytes, left_)), '\0');
+    const auto got = (*file)->read_at(0, std::as_writable_bytes(std::span(bytes)));
+    if (!got) return {};
+    bytes.resize(*got);
+    std::string text = with_valid_utf8(bytes);
+    left_ -= std::min<std::uint64_t>(text.size(), left_);
+    if (stat->size_bytes > bytes.size()) text += fmt::format("\n[cut off here: {} bytes in all]", stat->size_bytes);
+    return text;
   }
 
  private:

@@ -1,6 +1,8 @@
 #include "daemon/store/needed.h"
 
 #include <algorithm>
+#include <optional>
+#include <set>
 
 #include "daemon/store/manifests.h"
 
@@ -11,19 +13,26 @@ Result<DigestSet> named_by_manifests(io::FileSystem& fs, const std::vector<Model
   DigestSet named;
   const auto installed = manifests.names();
   if (!installed) return fail(installed.error());
+  std::optional<Error> fault;
+  std::set<std::string> unreadable;  // of `except` too: only all of them together can be removed
   for (const ModelName& name : *installed) {
-    if (std::find(except.begin(), except.end(), name) != except.end()) continue;
+    const bool stays = std::find(except.begin(), except.end(), name) == except.end();
     const auto read = manifests.read(name);
     if (!read && read.error().code == ErrorCode::kNotFound) continue;  // removed since, by another program
     if (!read) {
-      Error error = read.error();
-      error.message = "what " + name.display() + " needs is not known, so nothing is removed: " + error.message;
-      error.hint = "pull that model again, or remove it first: pullama rm " + name.display();
-      return fail(std::move(error));
+      unreadable.insert(name.display());
+      if (!stays || fault) continue;
+      fault = read.error();
+      fault->message = "what " + name.display() + " needs is not known, so nothing is removed: " + fault->message;
+      continue;
     }
+    if (!stays) continue;
     for (const manifest::Blob& blob : read->blobs()) named.insert(blob.digest);
   }
-  return named;
+  if (!fault) return named;
+  fault->hint = "pull what is broken again, or remove it at once: pullama rm";
+  for (const std::string& name : unreadable) fault->hint += " " + name;
+  return fail(std::move(*fault));
 }
 
 Result<std::vector<PendingPull>> pending_pulls(io::FileSystem& fs) {

@@ -172,12 +172,13 @@ TEST_CASE_FIXTURE(Fixture, "a cloud model without layers is shown") {
   CHECK(shown->layers.empty());
 }
 
-TEST_CASE_FIXTURE(Fixture, "texts that are too long, missing, links or no UTF-8 are left out") {
+TEST_CASE_FIXTURE(
+    Fixture, "texts that are too long or no UTF-8 are shown as far as they go; missing ones and links are left out") {
   dir.write("victim", "precious");
   install("m", "{}",
-          {{"license", std::string((1 << 20) + 1, 'x')},
-           {"license", "fits"},
-           {"template", "\xff\xfe"},
+          {{"license", std::string(900'000, 'x') + "\xff tail"},
+           {"license", std::string((1 << 20) + 1, 'y')},
+           {"template", ""},
            {"system", "missing"},
            {"params", "{\"stop\":"},
            {"license", "link"}});
@@ -186,7 +187,11 @@ TEST_CASE_FIXTURE(Fixture, "texts that are too long, missing, links or no UTF-8 
   std::filesystem::create_symlink("../victim", dir / blob_path(digest_of("link")));
   const auto shown = library.show(*ModelName::parse("m"));
   REQUIRE(shown);
-  CHECK(shown->licenses == std::vector<std::string>{"fits"});
+  REQUIRE(shown->licenses.size() == 2);
+  CHECK(shown->licenses[0] == std::string(900'000, 'x') + "\xef\xbf\xbd tail");
+  CHECK(shown->licenses[1].substr(0, 200) == std::string(200, 'y'));
+  CHECK(shown->licenses[1].size() < (1 << 20) - 900'000 + 100);
+  CHECK(shown->licenses[1].ends_with("\n[cut off here: 1048577 bytes in all]"));
   CHECK(shown->template_text.empty());
   CHECK(shown->system_text.empty());
   CHECK(shown->parameters.empty());

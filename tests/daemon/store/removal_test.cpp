@@ -78,6 +78,14 @@ TEST_CASE_FIXTURE(Fixture, "another manifest that cannot be parsed is named, and
   CHECK(has(manifest("a")));
   CHECK(has_blob("x"));
 
+  SUBCASE("two that are broken stand in each other's way, and the way out is said") {
+    dir.write(manifest("torn:1b"), "{");
+    const auto refused = remove({"torn:1b"});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().hint.find("pullama rm broken:7b torn:1b") != std::string::npos);
+    CHECK(remove({"broken:7b", "torn:1b"}));
+    CHECK(remove({"a"}));
+  }
   SUBCASE("the broken one itself can be removed") {
     REQUIRE(remove({"broken:7b"}));
     CHECK(remove({"a"}));
