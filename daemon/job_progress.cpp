@@ -194,7 +194,7 @@ proto::EventBody JobProgress::apply(const engine::Report& report) {
             eta_s_ =
                 r.eta && r.eta->count() >= 0 ? std::optional(static_cast<std::uint64_t>(r.eta->count())) : std::nullopt;
             connections_ = r.connections;
-            return event::BlobProgress{wire(r.blob), false, shown(r.blob), bytes_done_,
+            return event::BlobProgress{wire(r.blob), r.up,  shown(r.blob), bytes_done_,
                                        bytes_total_, rate_, eta_s_,        connections_};
           },
           [&](const engine::BlobVerified& r) -> Body {

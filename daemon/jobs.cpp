@@ -15,7 +15,11 @@ namespace {
 
 Error finished_already(const queue::Job& job) {
   return {ErrorCode::kInvalidArgument, fmt::format("{} is already {}", job.model.display(), state_name(job.state)),
-          job.state == JobState::kCompleted ? "" : fmt::format("start it again: pullama {}", job.model.display()), 0};
+          job.state == JobState::kCompleted
+              ? ""
+              : fmt::format("start it again: pullama {}{}", job.kind == queue::JobKind::kPush ? "push " : "",
+                            job.model.display()),
+          0};
 }
 
 std::vector<std::string> ids_of(const std::vector<JobPtr>& jobs) {
@@ -73,7 +77,7 @@ void Jobs::answer_durably(Answer<T> answer, T value) {
   });
 }
 
-void Jobs::start_pull(queue::NewJob wanted, std::optional<std::uint64_t> session, Answer<Accepted> answer) {
+void Jobs::start(queue::NewJob wanted, std::optional<std::uint64_t> session, Answer<Accepted> answer) {
   if (stopping_) return answer(fail(kStopping));
   if (queue_.direct().size() >= queue::Queue::kMaxDirect &&
       !queue_.find_open(wanted.kind, wanted.model, wanted.models_dir)) {
@@ -94,7 +98,7 @@ void Jobs::start_pull(queue::NewJob wanted, std::optional<std::uint64_t> session
       live_.erase(id);
     }
     if (!saved) return answer(fail(saved.error()));
-    // Durable, so accepted. Joined or not: who asks for a pull wants it to run now.
+    // Durable, so accepted. Joined or not: who asks for a transfer wants it to run now.
     const bool runs = runner_.running(id) && live_[id].goal == Goal::kNone;
     if (job && !queue::is_finished(job->state) && !runs && !stopping_) {
       activate_in_turn(id, true, job->state != JobState::kQueued);

@@ -56,8 +56,8 @@ class Jobs {
     std::string id;
     bool joined = false;
   };
-  // `session` waits for the pull; none: it is detached.
-  void start_pull(queue::NewJob job, std::optional<std::uint64_t> session, Answer<Accepted> answer);
+  // A pull or a push. `session` waits for it; none: it is detached.
+  void start(queue::NewJob job, std::optional<std::uint64_t> session, Answer<Accepted> answer);
   void plan(queue::NewJob job, Answer<engine::PullPlan> answer);
   // Graceful: answers when what was received is checkpointed. Each may be called again without effect.
   void pause(const std::string& id, Answer<queue::JobState> answer);

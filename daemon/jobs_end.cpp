@@ -68,7 +68,7 @@ void Jobs::on_end(const std::string& id, JobRunner::Outcome outcome, millisecond
     cancel_now(job);
   } else if (goal == Goal::kRequeue && job->entry) {
     const JobPtr queued = mark(id, JobState::kQueued);
-    publish(*queued, event::JobQueued{proto::JobKind::kPull, queue_.position_of(id)});
+    publish(*queued, event::JobQueued{wire_kind(job->kind), queue_.position_of(id)});
   } else {
     failed(job, live, std::move(outcome.error()));
   }
@@ -85,18 +85,20 @@ std::uint64_t Jobs::travelled(const Live& live, const engine::PullSummary* summa
 void Jobs::completed(const JobPtr& job, Live& live, const engine::PullSummary& summary) {
   live.progress.completed();
   const JobPtr done = mark(job->id, JobState::kCompleted);
-  publish(*done, event::JobCompleted{.kind = proto::JobKind::kPull,
+  publish(*done, event::JobCompleted{.kind = wire_kind(job->kind),
                                      .total_bytes = summary.total_bytes,
                                      .fetched_bytes = travelled(live, &summary),
                                      .saved_bytes = summary.saved_bytes,
                                      .blobs = summary.blob_count,
                                      .retries = std::max(summary.retries, live.progress.retries()),
                                      .elapsed = live.worked});
-  ports_.publish(proto::Event{.seq = {},
-                              .time = {},
-                              .job = {},
-                              .model = {},
-                              .body = event::StoreChanged{job->models_dir, "written", {job->model.display()}}});
+  if (job->kind == queue::JobKind::kPull) {
+    ports_.publish(proto::Event{.seq = {},
+                                .time = {},
+                                .job = {},
+                                .model = {},
+                                .body = event::StoreChanged{job->models_dir, "written", {job->model.display()}}});
+  }
   remember(*done, live, &summary);
   let_go(job->id);
 }

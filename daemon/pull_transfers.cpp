@@ -51,6 +51,9 @@ Result<engine::PullSummary> PullTransfers::run(const queue::Job& job, const queu
   if (!wanted) return fail(wanted.error());
   const auto store = stores_.writable(job.models_dir);
   if (!store) return fail(store.error());
+  if (job.kind == queue::JobKind::kPush) {
+    return engine::Push(engine_, context(**store), std::move(*wanted), sink).run(stop);
+  }
   return engine::Pull(engine_, context(**store), std::move(*wanted), sink).run(stop);
 }
 
@@ -62,7 +65,9 @@ Result<engine::PullPlan> PullTransfers::plan(const queue::Job& job, std::stop_to
   NoSink sink;
   store::NoLedger no_ledger;
   engine::SpaceReservations no_space;
-  return engine::Pull(engine_, {**fs, no_ledger, no_space}, std::move(*wanted), sink).plan(stop);
+  const engine::StoreContext store{**fs, no_ledger, no_space};
+  if (job.kind == queue::JobKind::kPush) return engine::Push(engine_, store, std::move(*wanted), sink).plan(stop);
+  return engine::Pull(engine_, store, std::move(*wanted), sink).plan(stop);
 }
 
 Result<std::uint64_t> PullTransfers::free_bytes(const std::string& models_dir) {

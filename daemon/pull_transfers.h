@@ -1,9 +1,11 @@
 #pragma once
-// Transfers by the engine: from a job's options as they were sent to an engine::Pull in the right store.
+// Transfers by the engine: from a job's options as they were sent to an engine::Pull or engine::Push in the right
+// store.
 
 #include <string>
 
 #include "daemon/engine/pull.h"
+#include "daemon/engine/push.h"
 #include "daemon/stores.h"
 #include "daemon/transfers.h"
 #include "proto/params.h"

@@ -53,9 +53,13 @@ void Service::add_methods(rpc::Dispatcher& dispatcher) {
   dispatcher.add<proto::NoParams>(method::kDaemonInfo, [this](auto, Session&, Reply reply) { info(std::move(reply)); });
   dispatcher.add<proto::ShutdownParams>(
       method::kDaemonShutdown, [this](auto params, Session&, Reply reply) { shutdown(params, std::move(reply)); });
-  dispatcher.add<proto::StartParams>(method::kPullStart, [this](auto params, Session& session, Reply reply) {
-    pull_start(std::move(params), session, std::move(reply));
-  });
+  const auto add_start = [&](std::string_view name, queue::JobKind kind) {
+    dispatcher.add<proto::StartParams>(name, [this, kind](auto params, Session& session, Reply reply) {
+      start(kind, std::move(params), session, std::move(reply));
+    });
+  };
+  add_start(method::kPullStart, queue::JobKind::kPull);
+  add_start(method::kPushStart, queue::JobKind::kPush);
   add_job_methods(dispatcher);
   add_queue_methods(dispatcher);
   dispatcher.add<proto::SubscribeParams>(method::kEventsSubscribe, [this](auto params, Session& session, Reply reply) {
@@ -150,7 +154,6 @@ void Service::add_queue_methods(rpc::Dispatcher& dispatcher) {
 
 void Service::add_unsupported(rpc::Dispatcher& dispatcher) {
   const std::pair<std::string_view, const char*> later[] = {
-      {method::kPushStart, "push models"},
       {method::kDaemonDoctor, "look for what is wrong"},
   };
   for (const auto& [name, what] : later) {
@@ -209,9 +212,10 @@ Result<queue::NewJob> Service::new_job(const std::string& model, const proto::Pu
   return queue::NewJob{queue::JobKind::kPull, std::move(*name), std::move(*path), proto::write(options)};
 }
 
-void Service::pull_start(proto::StartParams params, Session& session, Reply reply) {
+void Service::start(queue::JobKind kind, proto::StartParams params, Session& session, Reply reply) {
   auto job = new_job(params.model, params.options, params.models_dir);
   if (!job) return reply.error(job.error());
+  job->kind = kind;
   const auto answer = shared(std::move(reply));
   if (params.options.dry_run) {
     return jobs_.plan(*job, [answer, job = *job](const Result<engine::PullPlan>& plan) {
@@ -225,14 +229,14 @@ void Service::pull_start(proto::StartParams params, Session& session, Reply repl
   if (waits) note_waiting(session);
   when_writable(job->models_dir, answer, [this, answer, job = *job, waits, id = session.id()] {
     const bool still_there = sessions_.contains(id);
-    jobs_.start_pull(job, waits && still_there ? std::optional(id) : std::nullopt,
-                     [answer](const Result<Jobs::Accepted>& accepted) {
-                       if (!accepted) return answer->error(accepted.error());
-                       proto::StartResult result;
-                       result.job = accepted->id;
-                       result.joined = accepted->joined;
-                       answer->succeed(result);
-                     });
+    jobs_.start(job, waits && still_there ? std::optional(id) : std::nullopt,
+                [answer](const Result<Jobs::Accepted>& accepted) {
+                  if (!accepted) return answer->error(accepted.error());
+                  proto::StartResult result;
+                  result.job = accepted->id;
+                  result.joined = accepted->joined;
+                  answer->succeed(result);
+                });
   });
 }
 

@@ -15,7 +15,7 @@ namespace pullama {
 class Transfers {
  public:
   virtual ~Transfers() = default;
-  // Ends within 100 ms of a stop plus one sync, with kCancelled.
+  // Ends within 100 ms of a stop plus one sync, a push within a second (engine/push.h), with kCancelled.
   virtual Result<engine::PullSummary> run(const queue::Job& job, const queue::Limits& limits,
                                           engine::ProgressSink& sink, std::stop_token stop) = 0;
   // The answer of a dry run; changes nothing on disk.

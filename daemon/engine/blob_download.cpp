@@ -20,6 +20,16 @@ constexpr unsigned kMaxLockLosses = 50;
 
 }  // namespace
 
+LanesWork download_lanes(BlobContext& context, std::function<void(const BlobRef&)> on_done) {
+  return {context.engine.clock, context.sink, false, 1,
+          [&context](const BlobRef& blob, BlobGauge& gauge, std::stop_token stop) -> Result<std::uint64_t> {
+            auto outcome = BlobDownload(context, blob, gauge).run(std::move(stop));
+            if (!outcome) return fail(outcome.error());
+            return outcome->saved_bytes;
+          },
+          std::move(on_done)};
+}
+
 BlobDownload::BlobDownload(BlobContext& context, BlobRef blob, BlobGauge& gauge)
     : context_(context), fs_(context.store.fs), blob_(blob), gauge_(gauge), began_(context.engine.clock.now()) {}
 

@@ -9,6 +9,7 @@
 #include <stop_token>
 
 #include "daemon/engine/adopt.h"
+#include "daemon/engine/blob_lanes.h"
 #include "daemon/engine/pull.h"
 #include "daemon/engine/transfer.h"
 #include "daemon/store/blob_lock.h"
@@ -34,6 +35,9 @@ struct BlobOutcome {
   bool cached = false;
   std::uint64_t saved_bytes = 0;  // of a partial
 };
+
+// For run_blob_lanes(): each blob by a BlobDownload. The context must outlive it.
+LanesWork download_lanes(BlobContext& context, std::function<void(const BlobRef&)> on_done);
 
 class BlobDownload {
  public:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -25,8 +26,7 @@ struct Slot {
 
 class Lanes {
  public:
-  Lanes(BlobContext& context, const std::vector<BlobRef>& blobs, std::function<void(const BlobRef&)> on_done)
-      : context_(context), on_done_(std::move(on_done)) {
+  Lanes(const LanesWork& work, const std::vector<BlobRef>& blobs) : work_(work) {
     for (const BlobRef& blob : blobs) {
       slots_.push_back(std::make_unique<Slot>(blob));
       total_ += blob.size_bytes;
@@ -49,7 +49,8 @@ class Lanes {
         stop_.request_stop();
       }
     };
-    if (!large_.empty()) start(large_, true);
+    const std::size_t large_lanes = std::min<std::size_t>(work_.large_lanes, large_.size());
+    for (std::size_t i = 0; i < large_lanes; ++i) start(large_, i == 0);
     const std::size_t small_lanes = std::min<std::size_t>(kSmallLanes, small_.size());
     for (std::size_t i = 0; i < small_lanes; ++i) start(small_, i == 0);
     std::unique_lock lock(mutex_);
@@ -78,8 +79,7 @@ class Lanes {
   void run_lane(std::vector<Slot*>& queue) {
     while (Slot* slot = next(queue)) {
       slot->active = true;
-      BlobDownload download(context_, slot->blob, slot->gauge);
-      const auto result = download.run(stop_.get_token());
+      const auto result = work_.transfer(slot->blob, slot->gauge, stop_.get_token());
       slot->active = false;
       if (!result) {
         const std::lock_guard lock(mutex_);
@@ -90,10 +90,10 @@ class Lanes {
         stop_.request_stop();
         break;
       }
-      on_done_(slot->blob);
+      work_.on_done(slot->blob);
       report_one(*slot, slot->blob.size_bytes);
       const std::lock_guard lock(mutex_);
-      outcome_.saved_bytes += result->saved_bytes;
+      outcome_.saved_bytes += *result;
     }
     const std::lock_guard lock(mutex_);
     if (stop_.stop_requested() && !error_) error_ = Error{ErrorCode::kCancelled, "stopped", "", 0};
@@ -118,19 +118,18 @@ class Lanes {
       travelled += each->gauge.travelled;
       connections += each->gauge.connections;
     }
-    BlobProgress progress{slot.blob, bytes_done, done, total_, 0, std::nullopt, connections};
+    BlobProgress progress{slot.blob, bytes_done, done, total_, 0, std::nullopt, connections, work_.up};
     {
       const std::lock_guard lock(meter_mutex_);
       meter_total_ = std::max(meter_total_, travelled);
-      meter_.sample(context_.engine.clock.now(), meter_total_);
+      meter_.sample(work_.clock.now(), meter_total_);
       progress.bytes_per_second = meter_.bytes_per_second();
       progress.eta = meter_.eta(total_ - std::min(total_, done));
     }
-    context_.sink.report(progress);
+    work_.sink.report(progress);
   }
 
-  BlobContext& context_;
-  const std::function<void(const BlobRef&)> on_done_;
+  const LanesWork& work_;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::uint64_t total_ = 0;
   std::stop_source stop_;
@@ -147,10 +146,9 @@ class Lanes {
 
 }  // namespace
 
-Result<LanesOutcome> run_blob_lanes(BlobContext& context, const std::vector<BlobRef>& blobs,
-                                    std::function<void(const BlobRef&)> on_done, std::stop_token stop) {
+Result<LanesOutcome> run_blob_lanes(const LanesWork& work, const std::vector<BlobRef>& blobs, std::stop_token stop) {
   if (blobs.empty()) return LanesOutcome{};
-  return Lanes(context, blobs, std::move(on_done)).run(std::move(stop));
+  return Lanes(work, blobs).run(std::move(stop));
 }
 
 }  // namespace pullama::engine

@@ -49,8 +49,7 @@ class Repair {
     if (!damage_.missing) context.seed = [&](const BlobRef& blob) { return seed(blob, stop); };
     auto reservation = store_.space.open();
     if (auto room = reserve(reservation); !room) return fail(room.error());
-    const auto outcome = run_blob_lanes(
-        context, {damage_.blob}, [](const BlobRef&) {}, stop);
+    const auto outcome = run_blob_lanes(download_lanes(context, [](const BlobRef&) {}), {damage_.blob}, stop);
     if (!outcome) return fail(outcome.error());
     if (auto released = release_kept(store_, damage_.blob.digest); !released) return fail(released.error());
     return outcome->fetched_bytes;

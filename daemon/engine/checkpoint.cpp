@@ -6,68 +6,14 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "daemon/engine/state_json.h"
 #include "daemon/io/xxh3.h"
 
 namespace pullama::engine {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::string_view kChecksumMember = ",\"checksum\":\"";
-
-io::Xxh128 checksum_of(std::string_view text) { return io::xxh3(std::as_bytes(std::span(text.data(), text.size()))); }
-
-std::string words_hex(const io::Sha256::Midstate& midstate) {
-  std::string hex;
-  for (const std::uint32_t word : midstate.words) fmt::format_to(std::back_inserter(hex), "{:08x}", word);
-  return hex;
-}
-
-std::optional<std::array<std::uint32_t, 8>> parse_words(const std::string& hex) {
-  if (hex.size() != 64) return std::nullopt;
-  std::array<std::uint32_t, 8> words{};
-  for (std::size_t i = 0; i < hex.size(); ++i) {
-    const char c = hex[i];
-    std::uint32_t digit = 0;
-    if (c >= '0' && c <= '9') {
-      digit = static_cast<std::uint32_t>(c - '0');
-    } else if (c >= 'a' && c <= 'f') {
-      digit = static_cast<std::uint32_t>(c - 'a' + 10);
-    } else {
-      return std::nullopt;
-    }
-    words[i / 8] = words[i / 8] << 4 | digit;
-  }
-  return words;
-}
-
-struct Bad {
-  std::string what;
-};
-
-const json& member(const json& object, const char* name) {
-  const auto found = object.find(name);
-  if (found == object.end()) throw Bad{fmt::format("member \"{}\" is missing", name)};
-  return *found;
-}
-
-std::uint64_t number(const json& object, const char* name) {
-  const json& value = member(object, name);
-  if (!value.is_number_unsigned()) throw Bad{fmt::format("\"{}\" is no whole number", name)};
-  return value.get<std::uint64_t>();
-}
-
-std::string text_of(const json& object, const char* name) {
-  const json& value = member(object, name);
-  if (!value.is_string()) throw Bad{fmt::format("\"{}\" is no string", name)};
-  return value.get<std::string>();
-}
-
-const json& list_of(const json& object, const char* name) {
-  const json& value = member(object, name);
-  if (!value.is_array()) throw Bad{fmt::format("\"{}\" is no list", name)};
-  return value;
-}
+using Bad = BadState;
 
 // [start, end] inclusive on disk to one past; must begin at `at` and stay within the blob.
 Claim range_of(const json& entry, std::uint64_t at, std::uint64_t size_bytes) {
@@ -131,15 +77,6 @@ std::vector<ChunkPlan::Chunk> parse_chunks(const json& document, std::uint64_t s
 // How far the bytes go from 0 without a hole.
 std::uint64_t contiguous(const ChunkPlan& plan) { return plan.first_missing(); }
 
-json parse_document(std::string_view text, const Digest& digest, std::uint64_t size_bytes, std::uint64_t version) {
-  json document = json::parse(text, nullptr, false);
-  if (!document.is_object()) throw Bad{"it is no JSON object"};
-  if (number(document, "version") != version) throw Bad{fmt::format("its version is not {}", version)};
-  if (text_of(document, "digest") != digest.str()) throw Bad{"it belongs to another digest"};
-  if (number(document, "size") != size_bytes) throw Bad{"it belongs to another size"};
-  return document;
-}
-
 }  // namespace
 
 std::string format_checkpoint(const Digest& digest, std::uint64_t inode, std::uint64_t length_bytes, unsigned restarts,
@@ -149,9 +86,7 @@ std::string format_checkpoint(const Digest& digest, std::uint64_t inode, std::ui
   auto to = std::back_inserter(out);
   fmt::format_to(to, R"({{"version":2,"digest":"{}","size":{},"inode":{},"length":{},"chunk_bytes":{},"restarts":{})",
                  digest.str(), plan.size_bytes(), inode, length_bytes, plan.chunk_bytes(), restarts);
-  if (front && front->length_bytes > 0) {
-    fmt::format_to(to, R"(,"front":{{"offset":{},"sha256":"{}"}})", front->length_bytes, words_hex(*front));
-  }
+  out += front_member(front);
   out += ",\"chunks\":[";
   bool first = true;
   for (const ChunkPlan::Chunk& chunk : plan.chunks()) {
@@ -172,22 +107,12 @@ std::string format_checkpoint(const Digest& digest, std::uint64_t inode, std::ui
     }
     out += ']';
   }
-  const std::string checksum = checksum_of(out).hex();
-  out += kChecksumMember;
-  out += checksum;
-  out += "\"}\n";
-  return out;
+  return sealed(std::move(out));
 }
 
 Result<Checkpoint> parse_checkpoint(std::string_view text, const Digest& digest, std::uint64_t size_bytes) {
   try {
-    const auto at = text.rfind(kChecksumMember);
-    if (at == std::string_view::npos) throw Bad{"it has no checksum"};
-    const auto stated = io::Xxh128::from_hex(text.substr(at + kChecksumMember.size(), 32));
-    if (!stated || *stated != checksum_of(text.substr(0, at)) ||
-        text.substr(at + kChecksumMember.size() + 32) != "\"}\n") {
-      throw Bad{"its checksum is wrong"};
-    }
+    check_seal(text);
     const json document = parse_document(text, digest, size_bytes, 2);
     Checkpoint result{digest, size_bytes, number(document, "inode"), number(document, "length"), 0, std::nullopt, {}};
     const std::uint64_t restarts = number(document, "restarts");
@@ -198,15 +123,7 @@ Result<Checkpoint> parse_checkpoint(std::string_view text, const Digest& digest,
     const std::uint64_t chunk_bytes = number(document, "chunk_bytes");
     if (chunk_bytes == 0) throw Bad{"\"chunk_bytes\" is 0"};
     result.plan = ChunkPlan::restored(size_bytes, chunk_bytes, std::move(chunks), std::move(groups));
-    if (document.contains("front")) {
-      const json& front = document["front"];
-      if (!front.is_object()) throw Bad{"\"front\" is no object"};
-      const std::uint64_t offset = number(front, "offset");
-      const auto words = parse_words(text_of(front, "sha256"));
-      if (!words) throw Bad{"the front's state is malformed"};
-      if (offset % 64 != 0 || offset > contiguous(result.plan)) throw Bad{"the front is ahead of what was received"};
-      result.front = io::Sha256::Midstate{*words, offset};
-    }
+    result.front = parse_front(document, contiguous(result.plan));
     return result;
   } catch (const Bad& bad) {
     return fail(ErrorCode::kCorrupt, bad.what);

@@ -21,6 +21,9 @@ struct BlobRef {
   unsigned count = 0;
 };
 
+// Layers in manifest order, config last.
+std::vector<BlobRef> blob_refs(const manifest::Manifest& manifest);
+
 struct ManifestFetching {};
 struct ManifestFetched {
   Digest digest;
@@ -64,6 +67,7 @@ struct BlobProgress {  // a sample, at most 10 a second a job
   double bytes_per_second = 0;
   std::optional<std::chrono::seconds> eta;
   unsigned connections = 0;
+  bool up = false;  // of a push
 };
 struct BlobVerified {
   BlobRef blob;

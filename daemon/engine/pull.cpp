@@ -8,6 +8,7 @@
 
 #include "common/size_text.h"
 #include "daemon/engine/adopt.h"
+#include "daemon/engine/blob_download.h"
 #include "daemon/engine/blob_lanes.h"
 #include "daemon/engine/cached_blob.h"
 #include "daemon/engine/finalize.h"
@@ -23,20 +24,6 @@ namespace {
 
 // A blob that vanishes between its end and the manifest is fetched again, this often.
 constexpr unsigned kMaxVanished = 3;
-
-std::uint64_t next_job() {
-  static std::atomic<std::uint64_t> counter{1};
-  return counter.fetch_add(1);
-}
-
-std::vector<BlobRef> refs_of(const manifest::Manifest& manifest) {
-  std::vector<BlobRef> refs;
-  const auto count = static_cast<unsigned>(manifest.blobs().size());
-  for (const manifest::Blob& blob : manifest.blobs()) {
-    refs.push_back({blob.digest, blob.size_bytes, static_cast<unsigned>(refs.size()) + 1, count});
-  }
-  return refs;
-}
 
 std::vector<Digest> digests_of(const std::vector<BlobRef>& blobs) {
   std::vector<Digest> digests;
@@ -68,7 +55,7 @@ struct Pull::Impl {
   RateLimit job_rate;
   registry::Registry registry;
   std::atomic<std::uint64_t> retries{0};
-  const std::uint64_t job = next_job();
+  const std::uint64_t job = next_rate_job();
 };
 
 std::uint64_t Pull::Impl::still_to_allocate(const BlobRef& blob) {
@@ -107,7 +94,7 @@ Result<PullSummary> Pull::Impl::run(std::stop_token stop) {
   if (request.manifest_before && *request.manifest_before != manifest->digest()) {
     sink.report(ManifestChanged{*request.manifest_before, manifest->digest()});
   }
-  const std::vector<BlobRef> blobs = refs_of(*manifest);
+  const std::vector<BlobRef> blobs = blob_refs(*manifest);
   sink.report(ManifestFetched{manifest->digest(), static_cast<unsigned>(blobs.size()), manifest->total_bytes(), blobs});
 
   PullSummary summary{manifest->digest(), manifest->total_bytes(), 0, 0, static_cast<unsigned>(blobs.size()), 0};
@@ -139,17 +126,15 @@ Result<PullSummary> Pull::Impl::run(std::stop_token stop) {
   std::mutex kept_mutex;
   std::optional<Error> keep_error;
   for (unsigned round = 0; round < kMaxVanished; ++round) {
-    const auto lanes = run_blob_lanes(
-        context, blobs,
-        [&](const BlobRef& blob) {
-          // Nothing names it yet: an Ollama server that starts now would take it for forgotten.
-          // One that is gone again already is noticed before the manifest is written.
-          if (auto kept = keep_cached(store, blob.digest); !kept && kept.error().code != ErrorCode::kNotFound) {
-            const std::lock_guard lock(kept_mutex);
-            keep_error = kept.error();
-          }
-        },
-        stop);
+    const auto work = download_lanes(context, [&](const BlobRef& blob) {
+      // Nothing names it yet: an Ollama server that starts now would take it for forgotten.
+      // One that is gone again already is noticed before the manifest is written.
+      if (auto kept = keep_cached(store, blob.digest); !kept && kept.error().code != ErrorCode::kNotFound) {
+        const std::lock_guard lock(kept_mutex);
+        keep_error = kept.error();
+      }
+    });
+    const auto lanes = run_blob_lanes(work, blobs, stop);
     if (!lanes) return fail(lanes.error());
     if (keep_error) return fail(*keep_error);
     if (round == 0) summary.saved_bytes = lanes->saved_bytes;
@@ -172,7 +157,7 @@ Result<PullPlan> Pull::Impl::plan(std::stop_token stop) {
   auto manifest = fetch_manifest(registry, request.model, engine.clock, request.max_retries, sink, retries, stop);
   if (!manifest) return fail(manifest.error());
   PullPlan plan{manifest->digest(), {}, manifest->total_bytes(), 0, 0, 0};
-  for (const BlobRef& blob : refs_of(*manifest)) {
+  for (const BlobRef& blob : blob_refs(*manifest)) {
     PullPlan::Item item{blob.digest, blob.size_bytes, 0};
     const auto there = store.fs.stat(store::blob_path(blob.digest));
     if (there && there->kind == io::FileStat::Kind::kFile && there->size_bytes == blob.size_bytes) {

@@ -1,6 +1,7 @@
 #include "daemon/engine/rate_limit.h"
 
 #include <algorithm>
+#include <atomic>
 
 namespace pullama::engine {
 namespace {
@@ -14,6 +15,11 @@ double burst_bytes(std::uint64_t rate) {
 constexpr auto kForgetJobAfter = std::chrono::milliseconds(500);
 
 }  // namespace
+
+std::uint64_t next_rate_job() {
+  static std::atomic<std::uint64_t> counter{1};
+  return counter.fetch_add(1);
+}
 
 RateLimit::RateLimit(const io::Clock& clock, std::uint64_t bytes_per_second)
     : clock_(clock), rate_(bytes_per_second), refilled_(clock.now()) {}

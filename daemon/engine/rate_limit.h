@@ -14,6 +14,9 @@
 
 namespace pullama::engine {
 
+// A number for take() that no other job of this process has.
+std::uint64_t next_rate_job();
+
 class RateLimit {
  public:
   // A waiter asks for at most this much at a time, so that turns are short.

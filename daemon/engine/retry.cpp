@@ -56,6 +56,7 @@ RetryPolicy::Decision RetryPolicy::on_fault(const registry::Fault& fault, std::u
     case Kind::kThrottled:
     case Kind::kProtocol:
       break;
+    case Kind::kSessionLost:
     case Kind::kNoRanges:
     case Kind::kStopped:
     case Kind::kSink:

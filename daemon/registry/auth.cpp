@@ -17,6 +17,8 @@ namespace {
 constexpr std::chrono::seconds kNotableSkew{120};
 // Taking out a shorter one would spoil the words, and hints at what it is.
 constexpr std::size_t kNotablePassword = 4;
+// A registry's challenges cannot make a token request grow without bound.
+constexpr std::size_t kMaxScopes = 16;
 
 std::vector<Challenge> challenges_of(const HttpHead& head) {
   std::vector<std::string_view> values;
@@ -77,7 +79,7 @@ Outcome<Grant> Authenticator::refresh(HttpConnection& connection, const std::str
   if (state.failures != failures) return tl::unexpected(state.last_failure);
   state.refreshing = true;
   lock.unlock();
-  auto obtained = obtain(connection, used, refusal, refuse_private_realm, stop);
+  auto obtained = obtain(connection, repository, used, refusal, refuse_private_realm, stop);
   lock.lock();
   state.refreshing = false;
   changed_.notify_all();
@@ -89,7 +91,7 @@ Outcome<Grant> Authenticator::refresh(HttpConnection& connection, const std::str
     }
     return tl::unexpected(obtained.error());
   }
-  state.grant = {std::move(obtained->header), used.number + 1};
+  state.grant = {std::move(obtained->header), used.number + 1, std::move(obtained->scopes)};
   state.note = std::move(obtained->note);
   const auto granted = state.grant;
   const int replaced = used.number == 0 ? 0 : ++state.replaced;
@@ -98,12 +100,49 @@ Outcome<Grant> Authenticator::refresh(HttpConnection& connection, const std::str
   return granted;
 }
 
-Outcome<Authenticator::Obtained> Authenticator::obtain(HttpConnection& connection, const Grant& used,
-                                                       const HttpHead& refusal, bool refuse_private_realm,
-                                                       const std::stop_token& stop) const {
+// Actions of "repository:<name>:<actions>" with pull and push among them.
+std::vector<std::string> Authenticator::wanted_scopes(const std::string& repository,
+                                                      const std::vector<std::string>& named, const Grant& used) const {
+  if (!options_.push) return named;
+  std::vector<std::string> wanted;
+  const auto add = [&](std::string scope) {
+    if (wanted.size() < kMaxScopes && std::find(wanted.begin(), wanted.end(), scope) == wanted.end()) {
+      wanted.push_back(std::move(scope));
+    }
+  };
+  const auto own = "repository:" + repository + ":";
+  const auto widened = [&](const std::string& scope) {
+    return scope == own + "pull" || scope == own + "push" || scope == own + "push,pull" ? own + "pull,push" : scope;
+  };
+  for (const auto& scope : named) add(widened(scope));
+  for (const auto& scope : used.scopes) add(scope);
+  return wanted;
+}
+
+bool Authenticator::covers(const Grant& grant, const HttpHead& refusal) const {
   const auto challenges = challenges_of(refusal);
-  if (const auto* bearer = find_scheme(challenges, "bearer"); bearer != nullptr) {
-    return obtain_token(connection, *bearer, refuse_private_realm, stop);
+  const auto* bearer = find_scheme(challenges, "bearer");
+  if (!options_.push || bearer == nullptr) return true;
+  // What is widened is covered in its own right.
+  const auto has = [&](const std::string& scope) {
+    return std::find(grant.scopes.begin(), grant.scopes.end(), scope) != grant.scopes.end();
+  };
+  return std::all_of(bearer->scopes.begin(), bearer->scopes.end(), [&](const std::string& scope) {
+    const auto actions = scope.rfind(':');
+    return has(scope) || (actions != std::string::npos && has(scope.substr(0, actions) + ":pull,push"));
+  });
+}
+
+Outcome<Authenticator::Obtained> Authenticator::obtain(HttpConnection& connection, const std::string& repository,
+                                                       const Grant& used, const HttpHead& refusal,
+                                                       bool refuse_private_realm, const std::stop_token& stop) const {
+  auto challenges = challenges_of(refusal);
+  if (const auto* found = find_scheme(challenges, "bearer"); found != nullptr) {
+    auto bearer = *found;
+    bearer.scopes = wanted_scopes(repository, bearer.scopes, used);
+    auto obtained = obtain_token(connection, bearer, refuse_private_realm, stop);
+    if (obtained) obtained->scopes = std::move(bearer.scopes);
+    return obtained;
   }
   if (find_scheme(challenges, "basic") != nullptr) return obtain_basic(used);
   return tl::unexpected(no_access(options_.registry.authority() + " refuses access and names no way to log in", 401));
@@ -129,7 +168,7 @@ Outcome<Authenticator::Obtained> Authenticator::obtain_basic(const Grant& used) 
     fault.error.message = host + " refuses the user name and password that " + file + " has for it";
     return tl::unexpected(std::move(fault));
   }
-  return Obtained{std::move(header), {}};
+  return Obtained{std::move(header), {}, {}};
 }
 
 Outcome<Authenticator::Obtained> Authenticator::obtain_token(HttpConnection& connection, const Challenge& challenge,
@@ -148,7 +187,7 @@ Outcome<Authenticator::Obtained> Authenticator::obtain_token(HttpConnection& con
   if (basic && *basic) {
     auto token = ask(plain, "Basic " + **basic);
     if (!token) return tl::unexpected(token.error());
-    return Obtained{"Bearer " + *token, {}};
+    return Obtained{"Bearer " + *token, {}, {}};
   }
   if (realm->may_sign) {
     const auto key = credentials_.key();
@@ -156,7 +195,7 @@ Outcome<Authenticator::Obtained> Authenticator::obtain_token(HttpConnection& con
       const auto now = std::chrono::floor<std::chrono::seconds>(clock_.wall()).time_since_epoch().count();
       const auto url = signed_token_url(*realm, challenge, now, random_nonce());
       auto token = ask(url, signature_header(**key, url));
-      if (token) return Obtained{"Bearer " + *token, {}};
+      if (token) return Obtained{"Bearer " + *token, {}, {}};
       if (token.error().kind != Fault::Kind::kPermanent) return tl::unexpected(token.error());
       note = joined(note, token.error().error.message + " for the key " + credentials_.paths().key_file);
     } else if (key.error().code == ErrorCode::kNotFound) {
@@ -167,7 +206,7 @@ Outcome<Authenticator::Obtained> Authenticator::obtain_token(HttpConnection& con
     }
   }
   auto token = ask(plain, {});
-  if (token) return Obtained{"Bearer " + *token, std::move(note)};
+  if (token) return Obtained{"Bearer " + *token, std::move(note), {}};
   auto fault = token.error();
   if (fault.kind == Fault::Kind::kPermanent) fault.error.message = joined(fault.error.message, note);
   return tl::unexpected(std::move(fault));

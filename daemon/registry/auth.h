@@ -11,6 +11,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "daemon/io/clock.h"
 #include "daemon/registry/challenge.h"
@@ -25,6 +26,7 @@ namespace pullama::registry {
 struct Grant {
   std::string header;
   std::uint64_t number = 0;
+  std::vector<std::string> scopes;  // that were asked for
 };
 
 struct AuthOptions {
@@ -32,6 +34,9 @@ struct AuthOptions {
   std::string user_agent;
   Tracer trace;
   std::function<void(int attempt)> on_token_refresh;
+  // Tokens are asked for with pull and push at once, and for all that earlier challenges of the repository named, so
+  // that connections with different needs do not take each other's tokens away.
+  bool push = false;
 };
 
 class Authenticator {
@@ -44,6 +49,9 @@ class Authenticator {
   // others wait, with at most two requests to the token service. kPermanent/kAuthFailed where there is no way in.
   Outcome<Grant> refresh(HttpConnection& connection, const std::string& repository, const Grant& used,
                          const HttpHead& refusal, bool refuse_private_realm, std::stop_token stop);
+
+  // Whether all that this refusal asks for was asked for with the grant: then there is nothing better to be had.
+  bool covers(const Grant& grant, const HttpHead& refusal) const;
 
   // What to tell a person whom the registry refuses although the token is fresh: its words, what was shown to it, and
   // what to do.
@@ -63,10 +71,13 @@ class Authenticator {
   };
   struct Obtained {
     std::string header, note;
+    std::vector<std::string> scopes;
   };
 
-  Outcome<Obtained> obtain(HttpConnection& connection, const Grant& used, const HttpHead& refusal,
-                           bool refuse_private_realm, const std::stop_token& stop) const;
+  Outcome<Obtained> obtain(HttpConnection& connection, const std::string& repository, const Grant& used,
+                           const HttpHead& refusal, bool refuse_private_realm, const std::stop_token& stop) const;
+  std::vector<std::string> wanted_scopes(const std::string& repository, const std::vector<std::string>& named,
+                                         const Grant& used) const;
   Outcome<Obtained> obtain_basic(const Grant& used) const;
   Outcome<Obtained> obtain_token(HttpConnection& connection, const Challenge& challenge, bool refuse_private_realm,
                                  const std::stop_token& stop) const;

@@ -206,7 +206,7 @@ Outcome<std::uint64_t> RegistryBlobSource::fetch_once(HttpConnection& connection
   ask.range = range;
   ask.total_timeout = requester_.options().request_timeout;
   Stream stream(*this, range, sink);
-  const auto answer = requester_.get(connection, ask, stream, stop);
+  const auto answer = requester_.send(connection, ask, stream, stop);
   if (!answer) {
     // A kept URL that leads astray by now is as good as refused.
     if (ask.redirected && answer.error().kind == Fault::Kind::kPermanent) forget(ask.url);

@@ -19,6 +19,7 @@ struct Fault {
     kUrlRefused,    // 401, 403, 404, 410, or 400 with S3's XML, from a redirected URL: it was forgotten, resolve again
     kTimeLimit,     // --timeout: go on from the last byte
     kProtocol,      // wrong Content-Range or total, 416, HTML, …: named, retried as transient
+    kSessionLost,   // the registry does not know the upload session (any more): open another
     kNoRanges,      // a 200 where 206 was asked and the sink did not want the whole body
     kPermanent,     // not found, denied, bad certificate, refused redirect, 412, a lie about sizes: `error` says it, no
                     // retry

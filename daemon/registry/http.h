@@ -45,9 +45,11 @@ class HttpHandler {
   virtual bool on_tick() { return true; }
 };
 
-// A request body. read() fills the span, 0 = end; rewind() is called before a body is sent again.
+// A request body. read() fills the span, 0 = end, kFailed ends the request (kAborted); it may block (rate limit).
+// rewind() is called before a body is sent again.
 class HttpBody {
  public:
+  static constexpr std::size_t kFailed = ~std::size_t{0};
   virtual ~HttpBody() = default;
   virtual std::uint64_t size_bytes() const = 0;
   virtual std::size_t read(std::span<std::byte> into) = 0;

@@ -83,8 +83,11 @@ struct Exchange {
 
   static std::size_t on_read(char* into, std::size_t size, std::size_t count, void* self) noexcept {
     auto& exchange = *static_cast<Exchange*>(self);
-    exchange.sent_at = Clock::now();
-    return exchange.request.body->read(std::as_writable_bytes(std::span(into, size * count)));
+    const auto length = exchange.request.body->read(std::as_writable_bytes(std::span(into, size * count)));
+    exchange.sent_at = Clock::now();  // not before: reading may wait for the rate limit
+    if (length != HttpBody::kFailed) return length;
+    exchange.aborted = true;
+    return CURL_READFUNC_ABORT;
   }
 
   static int on_seek(void* self, curl_off_t offset, int) noexcept {

@@ -6,6 +6,7 @@
 #include "daemon/registry/error_text.h"
 #include "daemon/registry/requester.h"
 #include "daemon/registry/response.h"
+#include "daemon/registry/upload.h"
 
 namespace pullama::registry {
 
@@ -82,10 +83,10 @@ Outcome<manifest::Manifest> Registry::fetch_manifest(HttpConnection& connection,
   auto& requester = *impl_->requester;
   auto ask = impl_->ask(name, "/manifests/" + name.tag());
   ask.headers = {{"Accept", std::string(manifest::kMediaType)}};
-  auto text = requester.get_text(connection, ask, manifest::kMaxManifestBytes, stop);
+  auto text = requester.send_text(connection, ask, manifest::kMaxManifestBytes, stop);
   if (text && text->answer.head.status == 412) {
     requester.name_ollama();
-    text = requester.get_text(connection, ask, manifest::kMaxManifestBytes, stop);
+    text = requester.send_text(connection, ask, manifest::kMaxManifestBytes, stop);
   }
   if (!text) return tl::unexpected(text.error());
   if (text->answer.head.status != 200) return tl::unexpected(impl_->manifest_refused(name, *text));
@@ -154,7 +155,7 @@ Outcome<std::optional<std::vector<Chunksum>>> Registry::fetch_chunksums(HttpConn
   using Found = std::optional<std::vector<Chunksum>>;
   if (!impl_->requester) return tl::unexpected(impl_->problem);
   auto text =
-      impl_->requester->get_text(connection, impl_->ask(name, "/chunksums/" + digest.str()), kMaxChunksumsBytes, stop);
+      impl_->requester->send_text(connection, impl_->ask(name, "/chunksums/" + digest.str()), kMaxChunksumsBytes, stop);
   if (!text && text.error().kind == Fault::Kind::kStopped) return tl::unexpected(text.error());
   // Chunksums only help; whatever is wrong with them, the pull goes on without.
   if (!text || text->answer.head.status != 200 || text->too_long || is_encoded(text->answer.head)) return Found();
@@ -164,6 +165,11 @@ Outcome<std::optional<std::vector<Chunksum>>> Registry::fetch_chunksums(HttpConn
 std::unique_ptr<BlobSource> Registry::blob(const ModelName& name, const Digest& digest, std::uint64_t size_bytes) {
   if (!impl_->requester) return std::make_unique<NoBlobSource>(impl_->problem, impl_->host);
   return std::make_unique<RegistryBlobSource>(*impl_->requester, name.repository(), digest, size_bytes);
+}
+
+std::unique_ptr<Uploads> Registry::uploads(const ModelName& name) {
+  if (!impl_->requester) return nullptr;
+  return std::make_unique<Uploads>(*impl_->requester, name.repository());
 }
 
 }  // namespace pullama::registry

@@ -46,8 +46,9 @@ struct RequestTrace {
 
 struct RegistryOptions {
   bool insecure = false;  // http://
-  std::string ca_file;
-  std::string user_agent;  // empty: pullama/<version>
+  bool push = false;      // tokens that may also push
+  std::string ca_file{};
+  std::string user_agent{};  // empty: pullama/<version>
   std::chrono::milliseconds request_timeout{std::chrono::minutes(30)};
   std::function<void(const RequestTrace&)> on_request;  // from any thread; may be empty
   std::function<void(int attempt)> on_token_refresh;    // a token replaced one that was refused; may be empty
@@ -66,6 +67,7 @@ class BlobSink {
 };
 
 class Registry;
+class Uploads;  // upload.h
 
 // One blob at its registry: the URL it really lies at is resolved once and used byte for byte for every range until it
 // is refused. While one connection resolves, others wait for it.
@@ -101,6 +103,9 @@ class Registry {
 
   // The registry must outlive the source.
   std::unique_ptr<BlobSource> blob(const ModelName& name, const Digest& digest, std::uint64_t size_bytes);
+
+  // For pushing to the repository of `name`; nullptr where the host is none. The registry must outlive it.
+  std::unique_ptr<Uploads> uploads(const ModelName& name);
 
   const std::string& host() const;
 

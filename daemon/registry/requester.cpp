@@ -11,13 +11,19 @@ namespace {
 // connection can be kept.
 class Gate final : public HttpHandler {
  public:
-  Gate(AnswerHandler& handler, const Url& from, bool may_refresh, const io::Clock& clock)
-      : handler_(handler), from_(from), may_refresh_(may_refresh), guard_(clock) {}
+  Gate(AnswerHandler& handler, const Url& from, bool redirect_is_final,
+       std::function<bool(const HttpHead&)> may_refresh, const io::Clock& clock)
+      : handler_(handler),
+        from_(from),
+        redirect_is_final_(redirect_is_final),
+        may_refresh_(std::move(may_refresh)),
+        guard_(clock) {}
 
   bool on_head(const HttpHead& head) override {
     head_ = head;
     guard_.begin();
-    final_ = !(is_redirect(head.status) || (head.status == 401 && may_refresh_));
+    const bool redirect = is_redirect(head.status) && !redirect_is_final_;
+    final_ = !(redirect || (head.status == 401 && may_refresh_(head)));
     return !final_ || handler_.on_head(head, from_);
   }
   bool on_body(std::span<const std::byte> bytes) override {
@@ -37,7 +43,8 @@ class Gate final : public HttpHandler {
  private:
   AnswerHandler& handler_;
   const Url& from_;
-  const bool may_refresh_;
+  const bool redirect_is_final_;
+  const std::function<bool(const HttpHead&)> may_refresh_;
   DripGuard guard_;
   HttpHead head_;
   bool final_ = false;
@@ -46,7 +53,7 @@ class Gate final : public HttpHandler {
 
 AuthOptions auth_options(const Url& registry, const RegistryOptions& options) {
   return {registry, options.user_agent.empty() ? default_user_agent() : options.user_agent, options.on_request,
-          options.on_token_refresh};
+          options.on_token_refresh, options.push};
 }
 
 class TextHandler final : public AnswerHandler {
@@ -80,23 +87,34 @@ bool Requester::refuse_private(bool redirected) const {
   return redirected && registry_is_public_ && !options_.insecure;
 }
 
-Outcome<Answer> Requester::get(HttpConnection& connection, const Ask& ask, AnswerHandler& handler,
-                               std::stop_token stop) {
-  const auto grant = authenticator_.grant(ask.repository);
-  auto answer = follow(connection, ask, grant, true, handler, stop);
-  if (!answer || answer->head.status != 401 || answer->redirected) return answer;
-  auto fresh = authenticator_.refresh(connection, ask.repository, grant, answer->head, refuse_private(true), stop);
-  if (!fresh) return tl::unexpected(fresh.error());
-  return follow(connection, ask, *fresh, false, handler, stop);
+Outcome<Answer> Requester::send(HttpConnection& connection, const Ask& ask, AnswerHandler& handler,
+                                std::stop_token stop) {
+  auto grant = authenticator_.grant(ask.repository);
+  for (int refreshes = 0;; ++refreshes) {
+    // A second one only where the first could not be enough: another connection had asked for less.
+    const auto may_refresh = [&](const HttpHead& refusal) {
+      return refreshes == 0 || (refreshes == 1 && !authenticator_.covers(grant, refusal));
+    };
+    if (refreshes > 0 && ask.body != nullptr && !ask.body->rewind()) {
+      return tl::unexpected(make_fault(Fault::Kind::kSink, ErrorCode::kInternal, "the body cannot be sent again"));
+    }
+    auto answer = follow(connection, ask, grant, may_refresh, handler, stop);
+    if (!answer || answer->head.status != 401 || answer->redirected || !may_refresh(answer->head)) return answer;
+    auto fresh = authenticator_.refresh(connection, ask.repository, grant, answer->head, refuse_private(true), stop);
+    if (!fresh) return tl::unexpected(fresh.error());
+    grant = std::move(*fresh);
+  }
 }
 
-Outcome<Answer> Requester::follow(HttpConnection& connection, const Ask& ask, const Grant& grant, bool may_refresh,
-                                  AnswerHandler& handler, const std::stop_token& stop) {
+Outcome<Answer> Requester::follow(HttpConnection& connection, const Ask& ask, const Grant& grant,
+                                  const MayRefresh& may_refresh, AnswerHandler& handler, const std::stop_token& stop) {
   Answer answer;
   answer.from = ask.url;
   answer.redirected = ask.redirected;
   for (unsigned hops = 0;; ++hops) {
     HttpRequest request;
+    request.method = ask.method;
+    request.body = ask.body;
     request.url = answer.from.text;
     request.headers = ask.headers;
     request.headers.push_back({"User-Agent", user_agent()});
@@ -105,13 +123,16 @@ Outcome<Answer> Requester::follow(HttpConnection& connection, const Ask& ask, co
       request.headers.push_back(
           {"Range", "bytes=" + std::to_string(ask.range->first) + "-" + std::to_string(ask.range->last)});
     }
-    if (!grant.header.empty() && may_send_authorization(registry_, answer.from)) {
+    if (!ask.without_authorization && !grant.header.empty() && may_send_authorization(registry_, answer.from)) {
       request.headers.push_back({"Authorization", grant.header});
     }
     request.total_timeout = ask.total_timeout;
+    request.head_timeout = ask.head_timeout;
     request.refuse_private_addresses = refuse_private(answer.redirected);
 
-    Gate gate(handler, answer.from, may_refresh && !answer.redirected, clock_);
+    Gate gate(
+        handler, answer.from, ask.redirect_is_final,
+        [&](const HttpHead& head) { return !answer.redirected && may_refresh(head); }, clock_);
     const auto begun = clock_.now();
     const auto done = connection.perform(request, gate, stop);
     answer.head = gate.head();
@@ -128,6 +149,14 @@ Outcome<Answer> Requester::follow(HttpConnection& connection, const Ask& ask, co
       return answer;
     }
     if (answer.head.status == 401) return answer;
+    const bool reads = ask.method == "GET" || ask.method == "HEAD";
+    const bool keeps_method = answer.head.status == 307 || answer.head.status == 308;
+    if (!reads && (!keeps_method || (ask.body != nullptr && !ask.body->rewind()))) {
+      return tl::unexpected(make_fault(Fault::Kind::kPermanent, ErrorCode::kNetwork,
+                                       answer.from.authority() + " redirects a " + ask.method + " with a " +
+                                           std::to_string(answer.head.status) + ", which is refused",
+                                       answer.head.status));
+    }
     const auto* location = answer.head.find("Location");
     auto target = resolve_redirect(answer.from, location == nullptr ? std::string_view{} : *location);
     if (!target) {
@@ -143,10 +172,10 @@ Outcome<Answer> Requester::follow(HttpConnection& connection, const Ask& ask, co
   }
 }
 
-Outcome<Requester::Text> Requester::get_text(HttpConnection& connection, const Ask& ask, std::uint64_t max_bytes,
-                                             std::stop_token stop) {
+Outcome<Requester::Text> Requester::send_text(HttpConnection& connection, const Ask& ask, std::uint64_t max_bytes,
+                                              std::stop_token stop) {
   TextHandler handler(clock_, max_bytes);
-  auto answer = get(connection, ask, handler, std::move(stop));
+  auto answer = send(connection, ask, handler, std::move(stop));
   if (!answer) return tl::unexpected(answer.error());
   auto& response = handler.response();
   const auto status = answer->head.status;

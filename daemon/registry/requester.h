@@ -1,5 +1,5 @@
 #pragma once
-// Sends GET requests to one registry as one job: with its grant where that may go, along redirects, repeated once after
+// Sends requests to one registry as one job: with its grant where that may go, along redirects, repeated once after
 // a 401 with a new grant. Statuses of the final answer are the caller's affair. Thread-safe; a connection is not.
 
 #include <atomic>
@@ -26,10 +26,15 @@ class AnswerHandler {
 struct Ask {
   std::string repository;
   Url url;
+  std::string method = "GET";
+  HttpBody* body = nullptr;
+  bool without_authorization = false;
+  bool redirect_is_final = false;  // an upload's 307 says where the bytes go: the caller's affair
   bool redirected = false;  // the URL came from a redirect: no new grant after a 401, and addresses inside are refused
   std::vector<Header> headers;
   std::optional<ByteRange> range;
   std::chrono::milliseconds total_timeout{0};
+  std::chrono::milliseconds head_timeout{30'000};
 };
 
 struct Answer {
@@ -51,8 +56,9 @@ class Requester {
   // From now on the one that also names an Ollama version (the answer to a 412).
   void name_ollama();
 
-  // A fault where no final answer arrived.
-  Outcome<Answer> get(HttpConnection& connection, const Ask& ask, AnswerHandler& handler, std::stop_token stop);
+  // A fault where no final answer arrived. A body is sent again after a 401 and along a 307 or 308; other redirects of
+  // what is neither GET nor HEAD are refused.
+  Outcome<Answer> send(HttpConnection& connection, const Ask& ask, AnswerHandler& handler, std::stop_token stop);
 
   struct Text {
     Answer answer;
@@ -60,13 +66,14 @@ class Requester {
     bool too_long = false;
   };
   // The whole body, up to `max_bytes`.
-  Outcome<Text> get_text(HttpConnection& connection, const Ask& ask, std::uint64_t max_bytes, std::stop_token stop);
+  Outcome<Text> send_text(HttpConnection& connection, const Ask& ask, std::uint64_t max_bytes, std::stop_token stop);
 
   // "<what>: 404 from <host>: <its words>", with our secrets taken out.
   std::string refusal_text(std::string_view what, const Answer& answer, std::string_view body) const;
 
  private:
-  Outcome<Answer> follow(HttpConnection& connection, const Ask& ask, const Grant& grant, bool may_refresh,
+  using MayRefresh = std::function<bool(const HttpHead& refusal)>;
+  Outcome<Answer> follow(HttpConnection& connection, const Ask& ask, const Grant& grant, const MayRefresh& may_refresh,
                          AnswerHandler& handler, const std::stop_token& stop);
   bool refuse_private(bool redirected) const;
 

@@ -15,7 +15,7 @@ using std::chrono::seconds;
 TEST_CASE("a pull is answered only once the queue file has it, then runs and completes") {
   Desk desk;
   bool answered = false;
-  desk.jobs->start_pull({queue::JobKind::kPull, ModelName::parse("m").value(), "/models", "{}"}, 1,
+  desk.jobs->start({queue::JobKind::kPull, ModelName::parse("m").value(), "/models", "{}"}, 1,
                         [&](const Result<Jobs::Accepted>& accepted) {
                           answered = true;
                           CHECK(accepted->id == "j1");

@@ -1,0 +1,34 @@
+#pragma once
+// The upload state of one blob on the disk: read once, written at each answer of the registry, removed at the end.
+// Thread-safe.
+
+#include <functional>
+#include <mutex>
+
+#include "daemon/engine/progress.h"
+#include "daemon/engine/upload_state.h"
+#include "daemon/io/file_system.h"
+
+namespace pullama::engine {
+
+class UploadJournal {
+ public:
+  UploadJournal(io::FileSystem& fs, const BlobRef& blob, ProgressSink& sink) : fs_(fs), blob_(blob), sink_(sink) {}
+
+  // What an earlier run left for this very place; nothing where there is none. What cannot be read is discarded, and
+  // that is reported.
+  std::optional<UploadState> load(const std::string& host, const std::string& repository);
+  // Changes the state and saves it, durable on success.
+  Status update(const std::function<void(UploadState&)>& change);
+  Status forget();
+  UploadState state();
+
+ private:
+  io::FileSystem& fs_;
+  const BlobRef blob_;
+  ProgressSink& sink_;
+  std::mutex mutex_;  // guards state_ and the file
+  UploadState state_;
+};
+
+}  // namespace pullama::engine
