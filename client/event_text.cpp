@@ -197,6 +197,31 @@ std::optional<EventText> words_of(const e::ChunkVerified& body) {
 std::optional<EventText> words_of(const e::CheckpointSaved& body) {
   return muted().text("checkpoint saved").blob(body.blob).size(body.bytes).done();
 }
+// Where a push says something else than a pull; nullopt where it does not.
+std::optional<EventText> words_of_push(const proto::Event& event) {
+  if (const auto* body = std::get_if<e::BlobStarted>(&event.body)) {
+    return info("›").text("uploading").blob(body->blob).size(body->blob.bytes_total).place(body->blob).done();
+  }
+  if (const auto* body = std::get_if<e::BlobCached>(&event.body)) {
+    return Words("◆", Tone::kAlt)
+        .text("there already")
+        .blob(body->blob)
+        .size(body->blob.bytes_total)
+        .place(body->blob)
+        .done();
+  }
+  if (const auto* body = std::get_if<e::BlobRestarted>(&event.body)) {
+    return bad("✗")
+        .text("upload lost")
+        .blob(body->blob)
+        .text(fmt::format("upload again {}/{}", body->attempt, body->max))
+        .text("·", Tone::kMuted)
+        .text(safe(body->why))
+        .warning();
+  }
+  if (std::holds_alternative<e::ManifestWritten>(event.body)) return good("✓").text("manifest pushed").done();
+  return std::nullopt;
+}
 // What the frame, the figures or the end of a pull show: job.started, completed, failed, cancelled, samples, the queue.
 template <class T>
 std::optional<EventText> words_of(const T&) {
@@ -205,9 +230,12 @@ std::optional<EventText> words_of(const T&) {
 
 }  // namespace
 
-std::optional<EventText> event_text(const proto::Event& event, bool verbose) {
+std::optional<EventText> event_text(const proto::Event& event, bool verbose, proto::JobKind kind) {
   if (event.classification() == proto::EventClass::kTrace && !verbose) return std::nullopt;
   if (const auto* changed = std::get_if<e::ManifestChanged>(&event.body)) return words_of(*changed, event.model);
+  if (kind == proto::JobKind::kPush) {
+    if (auto words = words_of_push(event)) return words;
+  }
   return std::visit([](const auto& body) { return words_of(body); }, event.body);
 }
 

@@ -15,7 +15,9 @@ struct EventText {
 };
 
 // Nothing for samples, for events that only change figures, and, unless `verbose`, for trace events.
-std::optional<EventText> event_text(const proto::Event& event, bool verbose);
+// A push has words of its own for what travels upwards.
+std::optional<EventText> event_text(const proto::Event& event, bool verbose,
+                                    proto::JobKind kind = proto::JobKind::kPull);
 
 // What is told of a transfer that waits already when it is first looked at: the event that was missed.
 std::optional<proto::Event> waiting_event(const Transfer& transfer);

@@ -94,7 +94,7 @@ class TableRenderer final : public Renderer {
   }
 
   void event(const proto::Event& event, const Transfer& transfer, Instant now) override {
-    if (const auto text = event_text(event, verbose_)) {
+    if (const auto text = event_text(event, verbose_, subject_.kind)) {
       if (text->is_warning && !pretty()) {
         out().clear();
         streams_.err.print(text->line);

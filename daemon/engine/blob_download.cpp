@@ -21,7 +21,10 @@ constexpr unsigned kMaxLockLosses = 50;
 }  // namespace
 
 LanesWork download_lanes(BlobContext& context, std::function<void(const BlobRef&)> on_done) {
-  return {context.engine.clock, context.sink, false, 1,
+  return {context.engine.clock,
+          context.sink,
+          false,
+          1,
           [&context](const BlobRef& blob, BlobGauge& gauge, std::stop_token stop) -> Result<std::uint64_t> {
             auto outcome = BlobDownload(context, blob, gauge).run(std::move(stop));
             if (!outcome) return fail(outcome.error());

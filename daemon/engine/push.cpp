@@ -13,8 +13,8 @@
 #include "daemon/engine/blob_upload.h"
 #include "daemon/engine/registry_options.h"
 #include "daemon/engine/upload_retry.h"
-#include "daemon/store/in_use.h"
 #include "daemon/store/blob_lock.h"
+#include "daemon/store/in_use.h"
 #include "daemon/store/manifests.h"
 #include "daemon/store/models_dir.h"
 

@@ -76,18 +76,16 @@ struct Exchange {
 
   static std::size_t on_body(char* data, std::size_t, std::size_t length, void* self) noexcept {
     auto& exchange = *static_cast<Exchange*>(self);
-    if (exchange.handler.on_body(std::as_bytes(std::span(data, length)))) return length;
-    exchange.aborted = true;
-    return length + 1;  // 0 would be right for an empty piece
+    exchange.aborted = !exchange.handler.on_body(std::as_bytes(std::span(data, length)));
+    return exchange.aborted ? length + 1 : length;  // 0 would be right for an empty piece
   }
 
   static std::size_t on_read(char* into, std::size_t size, std::size_t count, void* self) noexcept {
     auto& exchange = *static_cast<Exchange*>(self);
     const auto length = exchange.request.body->read(std::as_writable_bytes(std::span(into, size * count)));
     exchange.sent_at = Clock::now();  // not before: reading may wait for the rate limit
-    if (length != HttpBody::kFailed) return length;
-    exchange.aborted = true;
-    return CURL_READFUNC_ABORT;
+    exchange.aborted = length == HttpBody::kFailed;
+    return exchange.aborted ? CURL_READFUNC_ABORT : length;
   }
 
   static int on_seek(void* self, curl_off_t offset, int) noexcept {
@@ -101,8 +99,7 @@ struct Exchange {
       exchange.address_refused = true;
       return CURL_SOCKET_BAD;
     }
-    exchange.socket = ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-    return exchange.socket;
+    return exchange.socket = ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
   }
 
   // Also for a connection that is used again, whose socket was opened under another request's rules.

@@ -74,4 +74,6 @@ Fault fault_of_status(const HttpHead& head, std::string message, std::chrono::sy
 bool is_encoded(const HttpHead& head);
 bool is_html(const HttpHead& head);
 
+constexpr bool is_success(int status) { return status >= 200 && status < 300; }
+
 }  // namespace pullama::registry

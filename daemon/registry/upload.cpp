@@ -1,28 +1,22 @@
 #include "daemon/registry/upload.h"
 
 #include <algorithm>
-#include <array>
 
 #include "daemon/registry/ascii.h"
 #include "daemon/registry/auth.h"
 #include "daemon/registry/error_text.h"
 #include "daemon/registry/redirect.h"
-#include "daemon/registry/requester.h"
 #include "daemon/registry/response.h"
 
 namespace pullama::registry {
 namespace {
 
 constexpr std::string_view kOctets = "application/octet-stream";
-constexpr std::string_view kSignedPrefix = "X-Signed-Header-";
-constexpr std::size_t kMaxSignedHeaders = 64;
 constexpr std::uint64_t kMaxMinPartBytes = 1ULL << 30;
 // A registry may copy the whole blob to its place before it answers.
 constexpr std::chrono::minutes kFinishing{15};
 // A large body is worth a question first; a small one is sent sooner than answered.
 constexpr std::uint64_t kAskFirstFromBytes = 64ULL << 10;
-
-bool is_success(int status) { return status >= 200 && status < 300; }
 
 std::string encoded(const Digest& digest) { return "sha256%3A" + digest.hex(); }
 
@@ -48,39 +42,6 @@ Fault lost(Fault fault) {
 
 }  // namespace
 
-std::optional<std::uint64_t> parse_upload_range(std::string_view value) {
-  value = trim(value);
-  if (starts_ignoring_case(value, "bytes=") || starts_ignoring_case(value, "bytes ")) value.remove_prefix(6);
-  if (!value.starts_with("0-")) return std::nullopt;
-  const auto last = parse_digits<std::uint64_t>(value.substr(2));
-  if (!last || *last == ~0ULL) return std::nullopt;
-  return *last == 0 ? 0 : *last + 1;
-}
-
-bool may_be_signed_header(std::string_view name) {
-  static constexpr std::array kNever{"authorization",
-                                     "host",
-                                     "content-length",
-                                     "transfer-encoding",
-                                     "connection",
-                                     "keep-alive",
-                                     "te",
-                                     "trailer",
-                                     "upgrade",
-                                     "proxy-authenticate",
-                                     "proxy-authorization",
-                                     "proxy-connection",
-                                     "expect",
-                                     "cookie",
-                                     "user-agent",
-                                     "accept-encoding"};
-  const bool is_token = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return is_letter(c) || is_digit(c) || c == '-' || c == '_';
-  });
-  return is_token && std::none_of(kNever.begin(), kNever.end(),
-                                  [name](const char* never) { return equals_ignoring_case(name, never); });
-}
-
 std::string Uploads::host() const { return requester_.registry().authority(); }
 
 Ask Uploads::ask(const std::string& repository, const std::string& rest) const {
@@ -100,6 +61,19 @@ Ask Uploads::ask_session(const Url& session) const {
   return result;
 }
 
+std::string Uploads::not_authorized(const std::string& why) const {
+  return "you are not authorized to push to " + repository_ + ": " + why;
+}
+
+Outcome<Requester::Text> Uploads::exchange(HttpConnection& connection, const Ask& request, std::stop_token stop) {
+  auto text = requester_.send_text(connection, request, kMaxErrorBodyBytes, std::move(stop));
+  // No way to log in, or none that was accepted.
+  if (!text && text.error().error.code == ErrorCode::kAuthFailed) {
+    text.error().error.message = not_authorized(text.error().error.message);
+  }
+  return text;
+}
+
 Result<Url> Uploads::kept_session(std::string_view text) const { return resolve_redirect(requester_.registry(), text); }
 
 Outcome<Url> Uploads::session_of(const Answer& answer, const Url* otherwise) const {
@@ -115,32 +89,6 @@ Outcome<Url> Uploads::session_of(const Answer& answer, const Url* otherwise) con
                  answer.head.status));
 }
 
-Outcome<std::optional<DirectUpload>> Uploads::direct_of(const Answer& answer) const {
-  const auto* place = answer.head.find("X-Direct-Upload-URL");
-  if (place == nullptr || place->empty()) return std::optional<DirectUpload>();
-  auto url = resolve_redirect(answer.from, *place);
-  if (!url) {
-    return tl::unexpected(
-        make_fault(Fault::Kind::kPermanent, ErrorCode::kNetwork,
-                   "the direct upload that " + answer.from.authority() + " names is refused: " + url.error().message,
-                   answer.head.status));
-  }
-  DirectUpload direct{std::move(*url), {}};
-  for (const auto& header : answer.head.headers) {
-    if (!starts_ignoring_case(header.name, kSignedPrefix)) continue;
-    const auto name = std::string_view(header.name).substr(kSignedPrefix.size());
-    if (!may_be_signed_header(name)) continue;
-    std::erase_if(direct.headers, [name](const Header& known) { return equals_ignoring_case(known.name, name); });
-    direct.headers.push_back({std::string(name), header.value});
-    if (direct.headers.size() > kMaxSignedHeaders) {
-      return tl::unexpected(make_fault(Fault::Kind::kPermanent, ErrorCode::kNetwork,
-                                       answer.from.authority() + " wants more than 64 signed headers to be sent",
-                                       answer.head.status));
-    }
-  }
-  return std::optional(std::move(direct));
-}
-
 Fault Uploads::refused(std::string_view what, const Answer& answer, std::string_view body) const {
   const int status = answer.head.status;
   auto fault = fault_of_status(answer.head, requester_.refusal_text(what, answer, body), requester_.clock().wall());
@@ -154,7 +102,7 @@ Fault Uploads::refused(std::string_view what, const Answer& answer, std::string_
         break;
       }
       fault = requester_.authenticator().denied(repository_, answer.head, body);
-      fault.error.message = "you are not authorized to push to " + repository_ + ": " + fault.error.message;
+      fault.error.message = not_authorized(fault.error.message);
       if (status == 403) {
         fault.error.hint = "copy the model into a namespace of yours (`pullama cp`) and push that; " + fault.error.hint;
       }
@@ -191,7 +139,7 @@ Outcome<bool> Uploads::has_blob(HttpConnection& connection, const std::string& r
                                 std::stop_token stop) {
   auto request = ask(repository, "/blobs/" + digest.str());
   request.method = "HEAD";
-  auto text = requester_.send_text(connection, request, kMaxErrorBodyBytes, stop);
+  auto text = exchange(connection, request, stop);
   if (!text) return tl::unexpected(text.error());
   const int status = text->answer.head.status;
   if (is_success(status)) return true;
@@ -211,7 +159,7 @@ Outcome<OpenedUpload> Uploads::open(HttpConnection& connection, const Digest& di
   auto request = ask(repository_, "/blobs/uploads/" + query);
   request.method = "POST";
   request.headers = {{"X-Redirect-Uploads", "2"}, {"X-Content-Length", std::to_string(size_bytes)}};
-  auto text = requester_.send_text(connection, request, kMaxErrorBodyBytes, stop);
+  auto text = exchange(connection, request, stop);
   if (!text) return tl::unexpected(text.error());
   const auto& answer = text->answer;
   OpenedUpload opened;
@@ -244,7 +192,7 @@ Outcome<SentPart> Uploads::send_part(HttpConnection& connection, const Url& sess
                      {"Content-Range", std::to_string(range.first) + "-" + std::to_string(range.last)},
                      {"X-Redirect-Uploads", "1"}};
   if (ask_first && body.size_bytes() > kAskFirstFromBytes) request.headers.push_back({"Expect", "100-continue"});
-  auto text = requester_.send_text(connection, request, kMaxErrorBodyBytes, stop);
+  auto text = exchange(connection, request, stop);
   if (!text) return tl::unexpected(text.error());
   const auto& answer = text->answer;
   const int status = answer.head.status;
@@ -272,7 +220,7 @@ Outcome<SentPart> Uploads::send_part(HttpConnection& connection, const Url& sess
 
 Outcome<UploadStatus> Uploads::status(HttpConnection& connection, const Url& session, std::stop_token stop) {
   const auto request = ask_session(session);
-  auto text = requester_.send_text(connection, request, kMaxErrorBodyBytes, stop);
+  auto text = exchange(connection, request, stop);
   if (!text) return tl::unexpected(text.error());
   const auto& answer = text->answer;
   if (!is_success(answer.head.status)) {
@@ -307,7 +255,7 @@ Outcome<void> Uploads::put_presigned(HttpConnection& connection, const Url& url,
   });
   if (!typed) request.headers.push_back({"Content-Type", std::string(kOctets)});
   request.head_timeout = kFinishing;
-  auto text = requester_.send_text(connection, request, kMaxErrorBodyBytes, stop);
+  auto text = exchange(connection, request, stop);
   if (!text) return tl::unexpected(text.error());
   const auto& answer = text->answer;
   const int status = answer.head.status;
@@ -330,7 +278,7 @@ Outcome<void> Uploads::finish(HttpConnection& connection, const Url& session, co
   request.method = "PUT";
   request.headers = {{"Content-Type", std::string(kOctets)}};
   request.head_timeout = kFinishing;
-  auto text = requester_.send_text(connection, request, kMaxErrorBodyBytes, stop);
+  auto text = exchange(connection, request, stop);
   if (!text) return tl::unexpected(text.error());
   const auto& answer = text->answer;
   if (is_success(answer.head.status)) return {};
@@ -343,67 +291,7 @@ void Uploads::cancel(HttpConnection& connection, const Url& session, std::stop_t
   auto request = ask_session(session);
   request.method = "DELETE";
   request.total_timeout = std::chrono::seconds(5);
-  static_cast<void>(requester_.send_text(connection, request, kMaxErrorBodyBytes, stop));
-}
-
-namespace {
-
-class TextBody final : public HttpBody {
- public:
-  explicit TextBody(const std::string& text) : text_(text) {}
-  std::uint64_t size_bytes() const override { return text_.size(); }
-  std::size_t read(std::span<std::byte> into) override {
-    const auto length = std::min(into.size(), text_.size() - at_);
-    std::copy_n(reinterpret_cast<const std::byte*>(text_.data()) + at_, length, into.begin());
-    at_ += length;
-    return length;
-  }
-  bool rewind() override {
-    at_ = 0;
-    return true;
-  }
-
- private:
-  const std::string& text_;
-  std::size_t at_ = 0;
-};
-
-bool says_blob_unknown(std::string_view body) {
-  return body.find("BLOB_UNKNOWN") != std::string_view::npos;  // MANIFEST_BLOB_UNKNOWN among them
-}
-
-}  // namespace
-
-Outcome<bool> Uploads::put_manifest(HttpConnection& connection, const std::string& tag,
-                                    const manifest::Manifest& manifest, std::stop_token stop) {
-  TextBody body(manifest.raw());
-  auto request = ask(repository_, "/manifests/" + tag);
-  request.method = "PUT";
-  request.body = &body;
-  const auto& type = manifest.media_type();
-  request.headers = {{"Content-Type", type.empty() ? std::string(manifest::kMediaType) : type}};
-  auto text = requester_.send_text(connection, request, kMaxErrorBodyBytes, stop);
-  if (!text) return tl::unexpected(text.error());
-  const auto& answer = text->answer;
-  const int status = answer.head.status;
-  if (!is_success(status)) {
-    if (status >= 400 && status < 500 && says_blob_unknown(text->body)) return false;
-    auto fault = refused("manifest of " + repository_ + ":" + tag, answer, text->body);
-    if (status == 400) fault.kind = Fault::Kind::kPermanent;
-    if (status == 413) {
-      fault.error.hint =
-          "registries take manifests of up to 4 MiB; this one has " + std::to_string(body.size_bytes()) + " bytes";
-    }
-    return tl::unexpected(std::move(fault));
-  }
-  const auto* stated = answer.head.find("Docker-Content-Digest");
-  if (stated != nullptr && starts_ignoring_case(*stated, "sha256:") && *stated != manifest.digest().str()) {
-    return tl::unexpected(make_fault(Fault::Kind::kPermanent, ErrorCode::kCorrupt,
-                                     answer.from.authority() + " stored the manifest of " + repository_ + ":" + tag +
-                                         " with other bytes: it states another digest than " + manifest.digest().str(),
-                                     status));
-  }
-  return true;
+  static_cast<void>(exchange(connection, request, stop));
 }
 
 }  // namespace pullama::registry

@@ -20,13 +20,10 @@
 #include "daemon/registry/fault.h"
 #include "daemon/registry/http.h"
 #include "daemon/registry/registry.h"
+#include "daemon/registry/requester.h"
 #include "daemon/registry/url.h"
 
 namespace pullama::registry {
-
-class Requester;
-struct Ask;
-struct Answer;
 
 // Where to PUT the whole blob, with the headers that were signed for it.
 struct DirectUpload {
@@ -94,6 +91,8 @@ class Uploads {
   Ask ask_session(const Url& session) const;
   Outcome<Url> session_of(const Answer& answer, const Url* otherwise) const;
   Outcome<std::optional<DirectUpload>> direct_of(const Answer& answer) const;
+  Outcome<Requester::Text> exchange(HttpConnection& connection, const Ask& ask, std::stop_token stop);
+  std::string not_authorized(const std::string& why) const;
   Fault refused(std::string_view what, const Answer& answer, std::string_view body) const;
   Fault session_refused(std::string_view what, const Answer& answer, std::string_view body) const;
 

@@ -126,7 +126,7 @@ Desk::~Desk() { jobs.reset(); }
 Result<Jobs::Accepted> Desk::pull(const std::string& model, std::optional<std::uint64_t> session) {
   std::optional<Result<Jobs::Accepted>> answer;
   jobs->start({queue::JobKind::kPull, ModelName::parse(model).value(), "/models", "{}"}, session,
-                   [&](Result<Jobs::Accepted> accepted) { answer = std::move(accepted); });
+              [&](Result<Jobs::Accepted> accepted) { answer = std::move(accepted); });
   loop.run_until([&] { return answer.has_value(); });
   return std::move(*answer);
 }

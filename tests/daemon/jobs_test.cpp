@@ -16,12 +16,12 @@ TEST_CASE("a pull is answered only once the queue file has it, then runs and com
   Desk desk;
   bool answered = false;
   desk.jobs->start({queue::JobKind::kPull, ModelName::parse("m").value(), "/models", "{}"}, 1,
-                        [&](const Result<Jobs::Accepted>& accepted) {
-                          answered = true;
-                          CHECK(accepted->id == "j1");
-                          CHECK_FALSE(accepted->joined);
-                          REQUIRE(desk.saved.direct.size() == 1);
-                        });
+                   [&](const Result<Jobs::Accepted>& accepted) {
+                     answered = true;
+                     CHECK(accepted->id == "j1");
+                     CHECK_FALSE(accepted->joined);
+                     REQUIRE(desk.saved.direct.size() == 1);
+                   });
   CHECK_FALSE(answered);
   CHECK(desk.transfers.runs("j1") == 0);
   desk.loop.run_until([&] { return answered; });

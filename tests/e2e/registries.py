@@ -222,10 +222,10 @@ class TokenService:
     def _answer(self, request):
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(request.path).query)
         self.asked.append({"query": query, "authorization": request.headers.get("Authorization")})
-        match = re.fullmatch(r"repository:(.*):([a-z,]+)", query.get("scope", [""])[0])
+        scopes = [re.fullmatch(r"repository:(.*):([a-z,]+)", scope) for scope in query.get("scope", [])]
         body, status = b'{"details":"no such scope"}', 400
-        if query.get("service") == [self.service] and match:
-            body, status = json.dumps({"token": self.make(match[1], "pull")}).encode(), 200
+        if query.get("service") == [self.service] and scopes and all(scopes):
+            body, status = json.dumps({"token": self.make_for(match.groups() for match in scopes)}).encode(), 200
         request.send_response(status)
         request.send_header("Content-Type", "application/json")
         request.send_header("Content-Length", str(len(body)))
@@ -233,6 +233,9 @@ class TokenService:
         request.wfile.write(body)
 
     def make(self, repository, actions):
+        return self.make_for([(repository, actions)])
+
+    def make_for(self, scopes):
         def part(data):
             return base64.urlsafe_b64encode(data if isinstance(data, bytes) else json.dumps(data).encode()).rstrip(b"=")
 
@@ -241,7 +244,8 @@ class TokenService:
         signed = part({"typ": "JWT", "alg": "RS256", "x5c": [base64.b64encode(der).decode()]}) + b"." + part({
             "iss": self.issuer, "sub": "", "aud": self.service, "exp": now + 300, "nbf": now - 10, "iat": now,
             "jti": os.urandom(8).hex(),
-            "access": [{"type": "repository", "name": repository, "actions": actions.split(",")}]})
+            "access": [{"type": "repository", "name": repository, "actions": actions.split(",")}
+                       for repository, actions in scopes]})
         signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", str(self.key)], input=signed, check=True,
                                    capture_output=True).stdout
         token = (signed + b"." + part(signature)).decode()

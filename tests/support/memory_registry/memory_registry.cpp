@@ -23,6 +23,7 @@ class MemoryConnection final : public registry::HttpConnection {
 
   tl::expected<void, registry::HttpFailure> perform(const registry::HttpRequest& http, registry::HttpHandler& handler,
                                                     std::stop_token stop) override {
+    if (MemoryUploads::takes(http)) return registry_.uploads_.perform(http, handler, stop);
     Request request;
     request.method = http.method;
     request.url = http.url;

@@ -13,6 +13,7 @@
 
 #include "common/digest.h"
 #include "daemon/registry/http.h"
+#include "tests/support/memory_registry/memory_uploads.h"
 
 namespace pullama::testing {
 
@@ -55,6 +56,9 @@ class MemoryRegistry final : public registry::Http {
   // Called for each piece before it is handed over, from the fetching thread; may request a stop or block.
   void set_on_piece(std::function<void(std::uint64_t total_bytes)> on_piece);
 
+  // Everything but GETs of manifests and blobs.
+  MemoryUploads& uploads() { return uploads_; }
+
   std::vector<Served> log() const;
   std::uint64_t blob_bytes_served() const;
 
@@ -64,6 +68,7 @@ class MemoryRegistry final : public registry::Http {
   friend class MemoryConnection;
   Answer answer(const Request& request);
 
+  MemoryUploads uploads_;
   mutable std::mutex mutex_;                      // guards all below
   std::map<std::string, std::string> blobs_;      // by digest
   std::map<std::string, std::string> manifests_;  // by path
