@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "common/size_text.h"
+#include "daemon/engine/blob_download.h"
 #include "daemon/engine/blob_hash.h"
 #include "daemon/engine/blob_lanes.h"
 #include "daemon/engine/checkpoint.h"

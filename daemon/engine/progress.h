@@ -21,9 +21,6 @@ struct BlobRef {
   unsigned count = 0;
 };
 
-// Layers in manifest order, config last.
-std::vector<BlobRef> blob_refs(const manifest::Manifest& manifest);
-
 struct ManifestFetching {};
 struct ManifestFetched {
   Digest digest;

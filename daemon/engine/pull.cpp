@@ -10,6 +10,7 @@
 #include "daemon/engine/adopt.h"
 #include "daemon/engine/blob_download.h"
 #include "daemon/engine/blob_lanes.h"
+#include "daemon/engine/blob_refs.h"
 #include "daemon/engine/cached_blob.h"
 #include "daemon/engine/finalize.h"
 #include "daemon/engine/manifest_fetch.h"

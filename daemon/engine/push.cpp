@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "daemon/engine/blob_lanes.h"
+#include "daemon/engine/blob_refs.h"
 #include "daemon/engine/blob_upload.h"
 #include "daemon/engine/registry_options.h"
 #include "daemon/engine/upload_retry.h"

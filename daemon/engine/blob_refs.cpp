@@ -1,4 +1,4 @@
-#include "daemon/engine/progress.h"
+#include "daemon/engine/blob_refs.h"
 
 namespace pullama::engine {
 
