@@ -90,6 +90,7 @@ Outcome<void> BlobUpload::run_sessions(std::stop_token stop) {
     auto sent = send(stop);
     if (sent || sent.error().kind != Fault::Kind::kSessionLost) return sent;
     gauge_.bytes_done = 0;
+    outcome_.saved_bytes = 0;
     if (auto forgotten = journal_.forget(); !forgotten) return tl::unexpected(local_fault(forgotten.error()));
     if (++restarts > kMaxRestarts) {
       auto fault = sent.error();
@@ -192,7 +193,9 @@ Fault BlobUpload::wrong_bytes() const {
 }
 
 Outcome<void> BlobUpload::send_chunks(std::optional<std::uint64_t> from, const std::stop_token& stop) {
-  if (from == std::uint64_t{0} && context_.redirects_parts) return begin_parts(std::nullopt, stop);
+  if (from == std::uint64_t{0} && context_.redirects_parts && blob_.size_bytes > 0) {
+    return begin_parts(std::nullopt, stop);
+  }
   ChunkSender sender({context_, blob_, gauge_, *file_, journal_, retry_, *hash_, *connection_}, *session_, from,
                      min_part_bytes_);
   auto sent = sender.run(stop);
