@@ -37,7 +37,7 @@ TEST_CASE("what a registry refuses for good ends the push with its words") {
     std::string words;
   };
   const std::vector<Row> rows{
-      {"POST", "uploads", refusal(401, "UNAUTHORIZED"), ErrorCode::kAuthFailed, "UNAUTHORIZED"},
+      {"POST", "uploads", refusal(401, "UNAUTHORIZED"), ErrorCode::kAuthFailed, "not authorized to push to ns/m"},
       {"POST", "uploads", refusal(403, "DENIED"), ErrorCode::kAuthFailed, "not authorized to push to ns/m"},
       {"POST", "uploads", refusal(404, "NAME_UNKNOWN"), ErrorCode::kNotFound, "NAME_UNKNOWN"},
       {"POST", "uploads", refusal(405, "UNSUPPORTED"), ErrorCode::kUnsupported, "405"},
