@@ -49,6 +49,7 @@ class Follower {
   }
 
   void fail_with(Error error) {
+    error = link_.explained(std::move(error));
     if (begun_) {
       renderer_.failed(error);
     } else {

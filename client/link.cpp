@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "client/autostart.h"
+#include "client/network_words.h"
 #include "client/version_words.h"
 #include "common/printable.h"
 #include "common/version.h"
@@ -136,11 +137,19 @@ Status Link::greet() {
   }
   if (told_version_ != info->version) version_notice_ = version_notice(info->version, info->pid, kVersion, is_system());
   told_version_ = info->version;
+  proxy_difference_ = info->network ? proxy_difference(*info->network, process_proxy_settings()) : std::string();
   if (std::exchange(just_started_, false) || info->asleep) {
     const proto::JobCounts& jobs = info->jobs;
     found_waiting_ = jobs.queued + jobs.active + jobs.waiting_network + jobs.waiting_space;
   }
   return {};
+}
+
+Error Link::explained(Error error) const {
+  if (error.code != ErrorCode::kNetwork || proxy_difference_.empty()) return error;
+  if (!error.hint.empty()) error.hint += "; ";
+  error.hint += proxy_difference_ + "; " + restart_words(is_system());
+  return error;
 }
 
 Result<Connection*> Link::start_and_open() {

@@ -45,6 +45,9 @@ class Link {
   // Transfers that were waiting in a daemon when we had started it; 0 where we started none.
   std::uint64_t found_waiting() const { return found_waiting_; }
 
+  // With a word about proxies where the network failed and the daemon's are not this shell's.
+  Error explained(Error error) const;
+
   // What is to be said about a daemon of another version: once, then it is empty.
   std::string take_version_notice() { return std::exchange(version_notice_, {}); }
 
@@ -74,6 +77,7 @@ class Link {
   std::string told_version_;  // of the last daemon
   std::uint64_t found_waiting_ = 0;
   std::string version_notice_;
+  std::string proxy_difference_;  // of the last daemon and us
   int wake_fd_ = -1;
   std::function<bool()> is_stopped_;
 };

@@ -14,6 +14,7 @@
 
 #include "common/endpoint.h"
 #include "common/printable.h"
+#include "common/proxy_settings.h"
 #include "common/version.h"
 #include "daemon/finished_command.h"
 #include "daemon/log.h"
@@ -41,6 +42,12 @@ constexpr milliseconds kStopMayTake{1900};       // all of it
 
 std::int64_t now_ms() {
   return std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+proto::NetworkSettings shown_network() {
+  const auto network = registry::process_network_environment();
+  return {without_user_info(network.http_proxy), without_user_info(network.https_proxy), network.no_proxy,
+          network.cas.file, network.cas.folder};
 }
 
 class App {
@@ -145,6 +152,7 @@ Status App::start() {
   config.post = post;
   config.storage = storage;
   config.history = [this](std::size_t limit, const std::string& model) { return own_->ledger->history(limit, model); };
+  config.network = shown_network();
   config.shut_down = [this, post](bool graceful) {
     post([this, graceful] { begin_stop(graceful); });  // after the reply
   };

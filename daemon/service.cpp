@@ -180,6 +180,7 @@ void Service::info(Reply reply) const {
   info.asleep = jobs_.is_asleep();
   info.rate = jobs_.rate() + upkeep_.rate();
   info.limits = wire(jobs_.queue().limits());
+  info.network = config_.network;
   reply.succeed(info);
 }
 

@@ -56,6 +56,15 @@ void fields(V& v, Ref<V, JobCounts> c) {
 }
 
 template <class V>
+void fields(V& v, Ref<V, NetworkSettings> n) {
+  v.required("http_proxy", n.http_proxy);
+  v.required("https_proxy", n.https_proxy);
+  v.required("no_proxy", n.no_proxy);
+  v.required("ca_file", n.ca_file);
+  v.required("ca_dir", n.ca_dir);
+}
+
+template <class V>
 void fields(V& v, Ref<V, DaemonInfo> i) {
   v.required("version", i.version);
   v.required("protocol", i.protocol);
@@ -69,6 +78,7 @@ void fields(V& v, Ref<V, DaemonInfo> i) {
   v.flag("asleep", i.asleep);
   v.required("rate", i.rate);
   v.required("limits", i.limits);
+  v.optional("network", i.network);
 }
 
 template <class V>

@@ -28,6 +28,12 @@ struct JobCounts {
 };
 void count_job(JobCounts& counts, JobState state);
 
+// What transfers go by, from the daemon's environment; proxies without user and password, empty where there is none.
+struct NetworkSettings {
+  std::string http_proxy, https_proxy, no_proxy;
+  std::string ca_file, ca_dir;  // certificates that are trusted
+};
+
 struct DaemonInfo {
   std::string version;
   int protocol = kProtocolVersion;
@@ -41,6 +47,7 @@ struct DaemonInfo {
   bool asleep = false;  // on demand after a crash: what was under way waits until something wakes it
   double rate = 0;      // bytes a second over all jobs, now
   Limits limits;
+  std::optional<NetworkSettings> network;  // daemons before 0.2 do not say
 };
 
 struct PlannedBlob {

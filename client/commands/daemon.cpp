@@ -4,6 +4,7 @@
 #include "client/commands/commands.h"
 #include "client/version_words.h"
 #include "common/duration_text.h"
+#include "common/printable.h"
 #include "common/size_text.h"
 #include "common/version.h"
 #include "proto/errors.h"
@@ -51,6 +52,13 @@ void show(Context& context, const proto::DaemonInfo& info) {
   row("uptime", format_duration(std::chrono::seconds(std::min<std::uint64_t>(info.uptime_s, 1ULL << 40))));
   row("socket", info.socket);
   row("models dir", info.models_dir);
+  if (const auto& network = info.network; network) {
+    const auto named = [](const std::string& text) { return text.empty() ? "none" : printable(text, 500); };
+    row("https proxy", named(network->https_proxy));
+    row("http proxy", named(network->http_proxy));
+    row("no proxy", named(network->no_proxy));
+    row("trusts", named(network->ca_file.empty() ? network->ca_dir : network->ca_file));
+  }
   row("jobs", count_text(info.jobs));
   row("rate", format_rate(info.rate));
   row("limit", info.limits.rate == 0 ? std::string("none") : format_rate(static_cast<double>(info.limits.rate)));

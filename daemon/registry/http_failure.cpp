@@ -1,6 +1,7 @@
 #include "daemon/registry/http_failure.h"
 
 #include "common/printable.h"
+#include "common/proxy_settings.h"
 
 namespace pullama::registry {
 namespace {

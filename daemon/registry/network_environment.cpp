@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "common/proxy_settings.h"
 #include "daemon/registry/ascii.h"
 
 namespace pullama::registry {
@@ -101,16 +102,11 @@ std::string NetworkEnvironment::proxy_for(const Url& url) const {
 
 NetworkEnvironment read_network_environment(const std::function<std::string(const char*)>& variable,
                                             const std::function<bool(const std::string&)>& exists) {
-  const auto first_of = [&](std::initializer_list<const char*> names) {
-    for (const char* name : names) {
-      if (auto value = variable(name); !value.empty()) return value;
-    }
-    return std::string();
-  };
+  const auto proxies = read_proxy_settings(variable);
   NetworkEnvironment environment;
-  environment.http_proxy = first_of({"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"});
-  environment.https_proxy = first_of({"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"});
-  environment.no_proxy = first_of({"no_proxy", "NO_PROXY"});
+  environment.http_proxy = proxies.http;
+  environment.https_proxy = proxies.https;
+  environment.no_proxy = proxies.none;
   environment.cas = {variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR")};
   if (environment.cas.file.empty() && environment.cas.folder.empty()) {
     for (const char* bundle : kBundles) {
@@ -133,14 +129,6 @@ NetworkEnvironment process_network_environment() {
         std::error_code ignored;  // an unreadable place is as good as none
         return std::filesystem::exists(path, ignored);
       });
-}
-
-std::string without_user_info(std::string_view proxy) {
-  const auto scheme = proxy.find("://");
-  const auto begin = scheme == std::string_view::npos ? 0 : scheme + 3;
-  const auto at = proxy.rfind('@');
-  if (at == std::string_view::npos || at < begin) return std::string(proxy);
-  return std::string(proxy.substr(0, begin)) + std::string(proxy.substr(at + 1));
 }
 
 }  // namespace pullama::registry

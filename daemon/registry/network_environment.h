@@ -30,9 +30,6 @@ NetworkEnvironment read_network_environment(const std::function<std::string(cons
                                             const std::function<bool(const std::string&)>& exists);
 NetworkEnvironment process_network_environment();
 
-// "http://user:secret@proxy:3128" → "http://proxy:3128", for showing.
-std::string without_user_info(std::string_view proxy);
-
 // Whether an entry of the list covers the host: "*", names with all names below them, "host:port", addresses, CIDR
 // blocks.
 bool bypasses_proxy(std::string_view no_proxy, const Url& url);

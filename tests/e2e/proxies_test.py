@@ -156,6 +156,31 @@ class ProxyTest(ProxyCase):
         self.assertEqual(len(proxy.seen), 2)
 
 
+class DifferenceTest(ProxyCase):
+    """Transfers go by the daemon's environment; a shell that has another one is told so."""
+
+    def test_status_shows_what_is_in_effect_without_the_login(self):
+        proxy = self.proxy(user="mia", password=PASSWORD)
+        self.box.daemon(env={"https_proxy": proxy.address("http"), "NO_PROXY": ".corp", "SSL_CERT_DIR": "/etc/ssl/certs"})
+        run = self.box.pullama("daemon", "status")
+        self.assert_exit(run, 0)
+        for word in (f"http://127.0.0.1:{proxy.port}", ".corp", "/etc/ssl/certs", "http proxy  none"):
+            self.assertIn(word, run.stdout)
+        self.assertNotIn("hush", run.stdout)
+        self.assertNotIn("mia", run.stdout)
+
+    def test_an_error_says_that_the_shell_has_another_proxy(self):
+        name = f"127.0.0.1:{free_port()}/library/m"
+        self.box.daemon()
+        there = {"HTTPS_PROXY": "http://mia:hush@proxy.corp:3128"}
+        run = self.box.pullama("pull", "--max-retries", "1", name, env=there)
+        self.assert_error(run, 1, "the daemon goes by HTTPS_PROXY=none, this shell by HTTPS_PROXY=http://proxy.corp:3128",
+                          "restart the daemon")
+        self.assertNotIn("hush", run.stderr)
+        run = self.box.pullama("pull", "--max-retries", "1", name)
+        self.assertNotIn("PROXY", run.stderr)
+
+
 class SocksTest(ProxyCase):
     def test_the_proxy_resolves_where_socks5h_says_so(self):
         proxy, name = self.proxy(SocksProxy, user="mia", password=PASSWORD), self.secure(HIDDEN)

@@ -90,9 +90,3 @@ TEST_CASE("trusted CAs come from the environment, else from where the distributi
   CHECK(read({}, {"/etc/pki/tls/certs/ca-bundle.crt"}).cas.file == "/etc/pki/tls/certs/ca-bundle.crt");
   CHECK(read({}, {"/etc/ssl/certs"}).cas.folder == "/etc/ssl/certs");
 }
-
-TEST_CASE("a proxy is shown without its password") {
-  CHECK(without_user_info("http://u:p@ss@proxy:3128") == "http://proxy:3128");
-  CHECK(without_user_info("u:p@proxy") == "proxy");
-  CHECK(without_user_info("http://proxy:3128") == "http://proxy:3128");
-}
