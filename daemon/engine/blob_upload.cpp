@@ -72,7 +72,9 @@ Result<UploadOutcome> BlobUpload::run(std::stop_token stop) {
 }
 
 Outcome<void> BlobUpload::run_sessions(std::stop_token stop) {
+  std::optional<Fault> lost;
   for (unsigned restarts = 0;;) {
+    resumed_ = journal_.load(context_.uploads.host(), context_.uploads.repository());
     auto there = retry_.run(
         [&] { return context_.uploads.has_blob(*connection_, context_.uploads.repository(), blob_.digest, stop); },
         stop);
@@ -87,20 +89,23 @@ Outcome<void> BlobUpload::run_sessions(std::stop_token stop) {
       }
       return {};
     }
+    // Only now: the session is gone as well where the answer to its last request was lost.
+    if (lost) {
+      if (++restarts > kMaxRestarts) {
+        lost->kind = Fault::Kind::kPermanent;
+        lost->error.message = fmt::format("{} lost the upload of blob {} {} times: {}", context_.uploads.host(),
+                                          blob_.digest.str(), restarts, lost->error.message);
+        return tl::unexpected(std::move(*lost));
+      }
+      context_.sink.report(
+          BlobRestarted{blob_, "the registry lost the upload session: " + lost->error.message, restarts, kMaxRestarts});
+    }
     auto sent = send(stop);
     if (sent || sent.error().kind != Fault::Kind::kSessionLost) return sent;
+    lost = std::move(sent.error());
     gauge_.bytes_done = 0;
     outcome_.saved_bytes = 0;
     if (auto forgotten = journal_.forget(); !forgotten) return tl::unexpected(local_fault(forgotten.error()));
-    if (++restarts > kMaxRestarts) {
-      auto fault = sent.error();
-      fault.kind = Fault::Kind::kPermanent;
-      fault.error.message = fmt::format("{} lost the upload of blob {} {} times: {}", context_.uploads.host(),
-                                        blob_.digest.str(), restarts, fault.error.message);
-      return tl::unexpected(std::move(fault));
-    }
-    context_.sink.report(BlobRestarted{blob_, "the registry lost the upload session: " + sent.error().error.message,
-                                       restarts, kMaxRestarts});
   }
 }
 
@@ -157,10 +162,14 @@ void BlobUpload::report_start(std::uint64_t saved_bytes) {
 Outcome<void> BlobUpload::send(const std::stop_token& stop) {
   session_.reset();
   direct_.reset();
-  resumed_ = journal_.load(context_.uploads.host(), context_.uploads.repository());
   if (resumed_) {
     auto kept = context_.uploads.kept_session(resumed_->session);
-    if (kept) session_ = std::move(*kept);
+    if (!kept) {
+      context_.sink.report(CheckpointDiscarded{blob_, "upload state: " + kept.error().message});
+      if (auto forgotten = journal_.forget(); !forgotten) return tl::unexpected(local_fault(forgotten.error()));
+    } else {
+      session_ = std::move(*kept);
+    }
   }
   if (session_) {
     // The registry is the authority: a session that it does not know any more is lost.
@@ -176,6 +185,7 @@ Outcome<void> BlobUpload::send(const std::stop_token& stop) {
   const auto mounted = open_session(mount_source(stop), stop);
   if (!mounted) return tl::unexpected(mounted.error());
   if (*mounted) {
+    if (auto forgotten = journal_.forget(); !forgotten) return tl::unexpected(local_fault(forgotten.error()));
     context_.sink.report(BlobCached{blob_});
     return {};
   }

@@ -8,6 +8,7 @@ namespace pullama::engine {
 std::optional<UploadState> UploadJournal::load(const std::string& host, const std::string& repository) {
   const std::lock_guard lock(mutex_);
   state_ = {};
+  is_of_another_place_ = false;
   const auto text = fs_.read_file(store::upload_path(blob_.digest), kMaxUploadStateBytes);
   if (text) {
     auto parsed = parse_upload_state(*text, blob_.digest, blob_.size_bytes);
@@ -15,6 +16,7 @@ std::optional<UploadState> UploadJournal::load(const std::string& host, const st
       state_ = std::move(*parsed);
       return state_;
     }
+    is_of_another_place_ = parsed.has_value();
     if (!parsed) sink_.report(CheckpointDiscarded{blob_, "upload state: " + parsed.error().message});
   } else if (text.error().code != ErrorCode::kNotFound) {
     sink_.report(CheckpointDiscarded{blob_, "upload state: " + text.error().message});
@@ -29,6 +31,7 @@ Status UploadJournal::update(const std::function<void(UploadState&)>& change) {
   change(state_);
   auto saved = io::atomic_write(fs_, store::upload_path(blob_.digest),
                                 format_upload_state(blob_.digest, blob_.size_bytes, state_), 0600);
+  if (saved) is_of_another_place_ = false;
   if (saved) sink_.report(CheckpointSaved{blob_, state_.offset});
   return saved;
 }
@@ -44,6 +47,7 @@ Status UploadJournal::forget() {
   fresh.host = state_.host;
   fresh.repository = state_.repository;
   state_ = std::move(fresh);
+  if (is_of_another_place_) return {};
   auto removed = fs_.remove(store::upload_path(blob_.digest));
   if (!removed && removed.error().code == ErrorCode::kNotFound) return {};
   return removed;

@@ -16,10 +16,11 @@ class UploadJournal {
   UploadJournal(io::FileSystem& fs, const BlobRef& blob, ProgressSink& sink) : fs_(fs), blob_(blob), sink_(sink) {}
 
   // What an earlier run left for this very place; nothing where there is none. What cannot be read is discarded, and
-  // that is reported.
+  // that is reported. What was left of a push to another place stays until update().
   std::optional<UploadState> load(const std::string& host, const std::string& repository);
   // Changes the state and saves it, durable on success.
   Status update(const std::function<void(UploadState&)>& change);
+  // Starts over for the same place; removes the file unless it is of another place.
   Status forget();
   UploadState state();
 
@@ -29,6 +30,7 @@ class UploadJournal {
   ProgressSink& sink_;
   std::mutex mutex_;  // guards state_ and the file
   UploadState state_;
+  bool is_of_another_place_ = false;
 };
 
 }  // namespace pullama::engine

@@ -144,7 +144,10 @@ Outcome<bool> Uploads::has_blob(HttpConnection& connection, const std::string& r
   const int status = text->answer.head.status;
   if (is_success(status)) return true;
   if (status == 404) return false;
-  return tl::unexpected(refused("blob " + digest.str(), text->answer, text->body));
+  auto fault = refused("blob " + digest.str(), text->answer, text->body);
+  // A signed URL may hold for a GET only, or have expired: that says nothing, and another one may.
+  if (text->answer.redirected && fault.kind == Fault::Kind::kPermanent) fault.kind = Fault::Kind::kUrlRefused;
+  return tl::unexpected(std::move(fault));
 }
 
 Outcome<OpenedUpload> Uploads::open(HttpConnection& connection, const Digest& digest, std::uint64_t size_bytes,
