@@ -2,7 +2,6 @@
 #include <fmt/core.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 
 #include "daemon/child_process.h"
 #include "daemon/io/descriptor_posix.h"
+#include "daemon/io/spawn_posix.h"
 
 namespace pullama {
 namespace {
@@ -24,51 +24,6 @@ using std::chrono::milliseconds;
 constexpr std::size_t kMostOutput = 4096;
 constexpr milliseconds kTick{20};  // between two looks at the child
 constexpr milliseconds kGrace{500};
-
-// The two structs of posix_spawn, which want to be destroyed.
-struct SpawnPlan {
-  SpawnPlan() {
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-  }
-  ~SpawnPlan() {
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-  }
-  SpawnPlan(const SpawnPlan&) = delete;
-  SpawnPlan& operator=(const SpawnPlan&) = delete;
-  posix_spawn_file_actions_t actions{};
-  posix_spawnattr_t attributes{};
-};
-
-std::vector<char*> pointers(std::vector<std::string>& strings) {
-  std::vector<char*> out;
-  for (std::string& text : strings) out.push_back(text.data());
-  out.push_back(nullptr);
-  return out;
-}
-
-// 0, or the errno of what failed.
-int spawn(pid_t& child, std::vector<std::string> words, std::vector<std::string> environment, int output) {
-  SpawnPlan plan;
-  sigset_t none, all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  // A session of its own: what it starts can be ended with it, and no signal of a terminal reaches it.
-  const auto flags = static_cast<short>(POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  for (const int fault :
-       {posix_spawnattr_setflags(&plan.attributes, flags), posix_spawnattr_setsigmask(&plan.attributes, &none),
-        posix_spawnattr_setsigdefault(&plan.attributes, &all),  // we ignore SIGPIPE and SIGHUP
-        posix_spawn_file_actions_addopen(&plan.actions, 0, "/dev/null", O_RDONLY, 0),
-        posix_spawn_file_actions_adddup2(&plan.actions, output, 1),
-        posix_spawn_file_actions_adddup2(&plan.actions, output, 2),
-        posix_spawn_file_actions_addclosefrom_np(&plan.actions, 3),
-        posix_spawn_file_actions_addchdir_np(&plan.actions, "/")}) {
-    if (fault != 0) return fault;
-  }
-  return posix_spawnp(&child, words.front().c_str(), &plan.actions, &plan.attributes, pointers(words).data(),
-                      pointers(environment).data());
-}
 
 // Waits for at most a tick; keeps the beginning, throws the rest away.
 void read_output(int fd, bool& open, std::string& output) {
@@ -93,7 +48,7 @@ Result<ChildEnd> run_child(const std::vector<std::string>& words, const std::vec
   // The child writes as any program does; only our end never waits.
   if (::fcntl(ends[1], F_SETFL, 0) != 0) return fail(ErrorCode::kInternal, "no pipe that waits", {}, errno);
   pid_t child = -1;
-  if (const int fault = spawn(child, words, environment, ends[1]); fault != 0) {
+  if (const int fault = io::spawn(child, words.front(), words, environment, {{ends[1], 1}, {ends[1], 2}}); fault != 0) {
     return fail(fault == ENOENT ? ErrorCode::kNotFound : ErrorCode::kPermission,
                 fmt::format("{} cannot be started: {}", words.front(), std::strerror(fault)), {}, fault);
   }
@@ -140,12 +95,6 @@ Result<ChildEnd> run_child(const std::vector<std::string>& words, const std::vec
   }
 }
 
-std::vector<std::string> process_variables() {
-  std::vector<std::string> variables;
-  for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
-    variables.emplace_back(*variable);
-  }
-  return variables;
-}
+std::vector<std::string> process_variables() { return io::process_variables(); }
 
 }  // namespace pullama

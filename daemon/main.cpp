@@ -1,13 +1,16 @@
 #include <fmt/core.h>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <iterator>
+#include <string_view>
 #include <utility>
 
 #include "common/printable.h"
 #include "daemon/app.h"
 #include "daemon/config_file.h"
+#include "daemon/courier_main.h"
 #include "daemon/options.h"
 #include "daemon/process.h"
 
@@ -30,6 +33,8 @@ int run(const pullama::Options& options) {
 
 int main(int argc, char** argv) {
   try {
+    // At once: there is nothing to tidy up that the end of a process does not.
+    if (argc == 2 && std::string_view(argv[1]) == "--courier") std::_Exit(pullama::run_courier());
     std::error_code no_folder;  // then only absolute paths mean something
     const std::string folder = std::filesystem::current_path(no_folder).string();
     const auto options = pullama::parse_options({argv + 1, argv + argc}, pullama::process_environment(),

@@ -18,7 +18,7 @@ PullTransfers::PullTransfers(Stores& stores, registry::Http& http, const io::Clo
                              const registry::Credentials& credentials, std::string user_agent, bool prune)
     : stores_(stores),
       rate_limit_(clock),
-      engine_{http, clock, credentials, rate_limit_},
+      engine_{http, clock, credentials, rate_limit_, true},
       user_agent_(std::move(user_agent)),
       prune_(prune) {}
 

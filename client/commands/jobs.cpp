@@ -41,7 +41,8 @@ int change(Context& context, std::string_view method, const char* done) {
   }
   const std::string what = job->model.empty() ? job->id : job->model;
   std::string line = fmt::format("{} {}", done, what);
-  if (method == proto::method::kJobCancel && job->kind == proto::JobKind::kPull) {
+  const bool travels = job->kind == proto::JobKind::kPull || job->kind == proto::JobKind::kPush;
+  if (method == proto::method::kJobCancel && travels) {
     line += " — resume with: " + again_command(context.options, *job);
   }
   say(context, line);

@@ -39,7 +39,8 @@ int start_failed(Context& context, const Subject& subject, const Error& error) {
   return proto::exit_code(error.code);
 }
 
-int show_plan(Context& context, const proto::PullPlan& plan) {
+int show_plan(Context& context, proto::JobKind kind, const proto::PullPlan& plan) {
+  const bool pushes = kind == proto::JobKind::kPush;
   const std::uint64_t lacking = plan.needed_bytes > plan.free_bytes ? plan.needed_bytes - plan.free_bytes : 0;
   if (context.options.is_json()) {
     std::string blobs;
@@ -51,7 +52,7 @@ int show_plan(Context& context, const proto::PullPlan& plan) {
                    .add("PresentBytes", blob.present_bytes)
                    .str();
     }
-    const Subject subject = subject_of(proto::JobKind::kPull, plan.model);
+    const Subject subject = subject_of(kind, plan.model);
     document(context, JsonObject()
                           .add("event", "plan")
                           .add("Model", subject.name)
@@ -74,18 +75,19 @@ int show_plan(Context& context, const proto::PullPlan& plan) {
                              lacking == 0 ? "" : fmt::format(", the disk lacks {}", format_size(lacking))));
     return 0;
   }
-  say(context, fmt::format("{} into {}", plan.model, plan.models_dir));
-  Table table({"BLOB", "SIZE", "HERE", "STATE"});
+  say(context, fmt::format("{} {} {}", plan.model, pushes ? "from" : "into", plan.models_dir));
+  Table table({"BLOB", "SIZE", pushes ? "THERE" : "HERE", "STATE"});
   for (const proto::PlannedBlob& blob : plan.blobs) {
     table.add({blob.digest.short_hex(), format_size(blob.size), format_size(blob.present_bytes),
-               blob.present_bytes >= blob.size ? "cached"
+               blob.present_bytes >= blob.size ? (pushes ? "there" : "cached")
                : blob.present_bytes > 0        ? "resumes"
                                                : "travels"});
   }
   table.print(context);
   const std::uint64_t here = plan.total_bytes - std::min(plan.total_bytes, plan.travel_bytes);
-  say(context, fmt::format("total {}, cached {}, would travel {}", format_size(plan.total_bytes), format_size(here),
-                           format_size(plan.travel_bytes)));
+  say(context, fmt::format("total {}, {} {}, would travel {}", format_size(plan.total_bytes),
+                           pushes ? "there" : "cached", format_size(here), format_size(plan.travel_bytes)));
+  if (pushes) return 0;
   say(context, lacking == 0 ? fmt::format("disk: {} free, {} needed", format_size(plan.free_bytes),
                                           format_size(plan.needed_bytes))
                             : fmt::format("disk: {} free, {} needed, lacks {}", format_size(plan.free_bytes),
@@ -141,7 +143,7 @@ int transfer(Context& context, proto::JobKind kind, std::string_view method, con
     if (!shows) {
       const auto started = start(context, method, model, *params);
       const int code = !started        ? start_failed(context, subject, started.error())
-                       : started->plan ? show_plan(context, *started->plan)
+                       : started->plan ? show_plan(context, kind, *started->plan)
                                        : detach(context, subject, *started);
       if (exit_code == 0) exit_code = code;
       continue;

@@ -18,6 +18,9 @@ namespace {
 
 constexpr unsigned kMaxRestarts = 2;
 constexpr std::size_t kMaxMountSources = 8;
+// A smaller blob is sent anew sooner than a process is started.
+constexpr std::uint64_t kCourierFromBytes = 4ULL << 20;
+constexpr std::chrono::milliseconds kLook{20};
 
 Fault local_fault(Error error) {
   Fault fault;
@@ -56,9 +59,27 @@ Status BlobUpload::open_file() {
   return {};
 }
 
+// One whose daemon was killed ends what it began, and what it saves is what this run goes on from.
+Status BlobUpload::wait_for_courier(const std::stop_token& stop) {
+  auto& clock = context_.engine.clock;
+  const auto until = clock.now() + kOrphanMayTake + std::chrono::seconds(5);
+  for (bool told = false; clock.now() < until; told = true) {
+    const auto file = fs_.open(store::blob_path(blob_.digest), io::OpenMode::kRead);
+    if (!file) return fail(file.error());
+    const auto locked = (*file)->try_lock();
+    if (!locked || *locked) return {};  // where a file cannot be locked, there was no courier
+    if (!told) context_.sink.report(BlobWaitingForLock{blob_});
+    if (!clock.sleep_for(kLook, stop))
+      return fail(ErrorCode::kCancelled, "stopped while pushing " + blob_.digest.str());
+  }
+  return {};
+}
+
 Result<UploadOutcome> BlobUpload::run(std::stop_token stop) {
   if (auto opened = open_file(); !opened) return fail(opened.error());
+  if (auto alone = wait_for_courier(stop); !alone) return fail(alone.error());
   auto sent = run_sessions(stop);
+  courier_.reset();
   gauge_.connections = 0;
   if (sent) {
     gauge_.bytes_done = blob_.size_bytes;
@@ -206,8 +227,13 @@ Outcome<void> BlobUpload::send_chunks(std::optional<std::uint64_t> from, const s
   if (from == std::uint64_t{0} && context_.redirects_parts && blob_.size_bytes > 0) {
     return begin_parts(std::nullopt, stop);
   }
-  ChunkSender sender({context_, blob_, gauge_, *file_, journal_, retry_, *hash_, *connection_}, *session_, from,
-                     min_part_bytes_);
+  if (context_.engine.couriers && blob_.size_bytes > kCourierFromBytes && !courier_) {
+    courier_.emplace(CourierHello{fs_.native_path("."), context_.request.ca_file, blob_.digest, blob_.size_bytes},
+                     *connection_);
+  }
+  ChunkSender sender(
+      {context_, blob_, gauge_, *file_, journal_, retry_, *hash_, *connection_, courier_ ? &*courier_ : nullptr},
+      *session_, from, min_part_bytes_);
   auto sent = sender.run(stop);
   if (!sent) return tl::unexpected(sent.error());
   session_ = sender.session();

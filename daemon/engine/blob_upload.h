@@ -7,6 +7,7 @@
 #include <memory>
 #include <stop_token>
 
+#include "daemon/engine/courier.h"
 #include "daemon/engine/upload_body.h"
 #include "daemon/engine/upload_context.h"
 #include "daemon/engine/upload_journal.h"
@@ -27,6 +28,7 @@ class BlobUpload {
  private:
   registry::Outcome<void> run_sessions(std::stop_token stop);
   Status open_file();
+  Status wait_for_courier(const std::stop_token& stop);
   registry::Outcome<bool> open_session(std::string mount_from, const std::stop_token& stop);
   std::string mount_source(const std::stop_token& stop);
   registry::Outcome<void> send(const std::stop_token& stop);
@@ -46,6 +48,7 @@ class BlobUpload {
   UploadJournal journal_;
   UploadRetry retry_;
   std::unique_ptr<registry::HttpConnection> connection_;
+  std::optional<CourierConnection> courier_;  // after connection_, which it uses
   std::unique_ptr<io::File> file_;
   std::optional<SentHash> hash_;
   // Of the session under way.

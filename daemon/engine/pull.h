@@ -44,6 +44,7 @@ struct EngineContext {
   const io::Clock& clock;
   const registry::Credentials& credentials;
   RateLimit& rate_limit;  // over all jobs
+  bool couriers = false;  // uploads may go by a process of their own (courier.h)
 };
 
 struct PullRequest {

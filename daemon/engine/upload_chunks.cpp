@@ -20,6 +20,8 @@ constexpr std::uint64_t kSmallestBytes = 256ULL << 10, kFirstBytes = 4ULL << 20;
 // nothing is under way that a kill could break.
 constexpr std::uint64_t kThrottledShare = 4;
 constexpr std::uint64_t kSmallestThrottledBytes = 64ULL << 10;
+// SHA-256 has a state to save at multiples of 64 only.
+constexpr std::uint64_t kGrain = 4096;
 // Ollama's parts.
 constexpr std::uint64_t kOllamaParts = 16, kOllamaLeast = 100'000'000, kOllamaMost = 1'000'000'000;
 
@@ -93,6 +95,7 @@ std::uint64_t ChunkSender::next_length() const {
   if (const auto rate = pace_.rate(); rate > 0) {
     length = std::min(length, std::max(rate / kThrottledShare, kSmallestThrottledBytes));
   }
+  if (length > kGrain) length -= length % kGrain;
   return std::min(left, std::max(length, min_part_bytes_));
 }
 
@@ -123,8 +126,13 @@ Outcome<void> ChunkSender::send_one(const std::stop_token& stop) {
                   parts_.context.late_stop);
   parts_.context.sink.report(ChunkStarted{parts_.blob, offset_, offset_ + length - 1});
   const auto begun = parts_.context.engine.clock.now();
-  auto sent = parts_.context.uploads.send_part(parts_.connection, session_, {offset_, offset_ + length - 1}, body,
-                                               !takes_chunks_, parts_.context.late_stop);
+  auto& uploads = parts_.context.uploads;
+  if (parts_.courier != nullptr) {
+    parts_.courier->set_part({uploads.host(), uploads.repository(), offset_, length, parts_.hash.midstate()});
+  }
+  auto& connection = parts_.courier == nullptr ? parts_.connection : *parts_.courier;
+  auto sent = uploads.send_part(connection, session_, {offset_, offset_ + length - 1}, body, !takes_chunks_,
+                                parts_.context.late_stop);
   if (!sent) {
     body.take_back();
     if (body.problem()) return tl::unexpected(local_fault(*body.problem()));

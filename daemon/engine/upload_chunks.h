@@ -6,6 +6,7 @@
 #include <optional>
 #include <stop_token>
 
+#include "daemon/engine/courier.h"
 #include "daemon/engine/upload_body.h"
 #include "daemon/engine/upload_context.h"
 #include "daemon/engine/upload_journal.h"
@@ -24,6 +25,7 @@ class ChunkSender {
     UploadRetry& retry;
     SentHash& hash;
     registry::HttpConnection& connection;
+    CourierConnection* courier = nullptr;  // carries the chunks where there is one
   };
   // The registry wants parts at presigned URLs: where the one goes that was asked for. Nothing was taken yet.
   struct Redirect {

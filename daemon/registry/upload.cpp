@@ -77,11 +77,7 @@ Outcome<Requester::Text> Uploads::exchange(HttpConnection& connection, const Ask
 Result<Url> Uploads::kept_session(std::string_view text) const { return resolve_redirect(requester_.registry(), text); }
 
 Outcome<Url> Uploads::session_of(const Answer& answer, const Url* otherwise) const {
-  const auto* place = answer.head.find("Docker-Upload-Location");
-  if (place == nullptr) place = answer.head.find("Location");
-  if (answer.head.status == 307) place = answer.head.find("Docker-Upload-Location");
-  if (place == nullptr && otherwise != nullptr) return *otherwise;
-  auto url = resolve_redirect(answer.from, place == nullptr ? std::string_view{} : *place);
+  auto url = next_upload_session(answer.from, answer.head, otherwise);
   if (url) return std::move(*url);
   return tl::unexpected(
       make_fault(Fault::Kind::kPermanent, ErrorCode::kNetwork,

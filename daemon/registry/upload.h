@@ -103,6 +103,9 @@ class Uploads {
 // The range of a session's answer: "0-<last>", "bytes=0-<last>" or "bytes 0-<last>"; nullopt where it is none.
 std::optional<std::uint64_t> parse_upload_range(std::string_view value);
 
+// The URL of a session's next request, as the answer of the one to `from` gives it; `otherwise` where it gives none.
+Result<Url> next_upload_session(const Url& from, const HttpHead& head, const Url* otherwise);
+
 // Whether a header that a registry wants to be sent to an upload host may be: none that says who we are, where the
 // message goes or ends, or what belongs to the connection (RFC 9110 section 7.6.1).
 bool may_be_signed_header(std::string_view name);

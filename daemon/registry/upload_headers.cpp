@@ -24,6 +24,14 @@ std::optional<std::uint64_t> parse_upload_range(std::string_view value) {
   return *last == 0 ? 0 : *last + 1;
 }
 
+Result<Url> next_upload_session(const Url& from, const HttpHead& head, const Url* otherwise) {
+  const auto* place = head.find("Docker-Upload-Location");
+  // A redirect's Location is where the part goes.
+  if (place == nullptr && head.status != 307) place = head.find("Location");
+  if (place == nullptr && otherwise != nullptr) return *otherwise;
+  return resolve_redirect(from, place == nullptr ? std::string_view{} : *place);
+}
+
 bool may_be_signed_header(std::string_view name) {
   static constexpr std::array kNever{"authorization",
                                      "host",

@@ -12,11 +12,13 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import cases_blob  # noqa: E402
 import cases_line  # noqa: E402
+import cases_push  # noqa: E402
 import cases_state  # noqa: E402
 import cases_store  # noqa: E402
 import kit  # noqa: E402
 
-CASES = {f"{case.__module__[6:]}.{case.__name__}": case for module in (cases_blob, cases_line, cases_state, cases_store) for case in module.CASES}
+MODULES = (cases_blob, cases_line, cases_state, cases_store, cases_push)
+CASES = {f"{case.__module__[6:]}.{case.__name__}": case for module in MODULES for case in module.CASES}
 
 
 def run_case(name, case, arguments):

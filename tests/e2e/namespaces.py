@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -127,10 +128,11 @@ class Network:
 
 
 class Relay:
-    """Passes connections from a listening socket on to a port of this machine; counts them, and can be cut."""
+    """Passes connections from a listening socket on to a port of this machine; counts them, and can be cut. `rate`: so
+    many bytes a second of a connection go there."""
 
-    def __init__(self, listener, port):
-        self.listener, self.port, self.connections, self.passed = listener, port, 0, 0
+    def __init__(self, listener, port, rate=0):
+        self.listener, self.port, self.rate, self.connections, self.passed, self.sent = listener, port, rate, 0, 0, 0
         self._sockets, self._lock = [], threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -155,7 +157,11 @@ class Relay:
                     if not data:
                         return
                     other[source].sendall(data)
-                    self.passed += len(data) if source is server else 0
+                    with self._lock:
+                        self.passed += len(data) if source is server else 0
+                        self.sent += len(data) if source is client else 0
+                    if source is client and self.rate:
+                        time.sleep(len(data) / self.rate)
         except (OSError, ValueError):
             pass
         finally:

@@ -5,10 +5,12 @@ that bytes and manifest are the same. PULLAMA_TEST_LONG=1: 2 GiB, killed fifty t
 import base64
 import json
 import random
+import socket
 import time
 
 import harness
 from blobs import MIB, Blob, Model, small_model
+from namespaces import Relay
 from registries import DockerRegistry, TokenService
 from upload_registry import UploadRegistry
 from wire import Wire
@@ -16,6 +18,7 @@ from wire import Wire
 SIZE = (2048 if harness.LONG else 64) * MIB
 KILLS = 50 if harness.LONG else 5
 CHUNK = 4 * MIB
+SECONDS = 60 if harness.LONG else 6  # that a push takes
 
 
 class PushTestCase(harness.TestCase):
@@ -47,8 +50,8 @@ class PushTestCase(harness.TestCase):
         self.assert_stored(registry.host, model, other)
         self.assertFalse(list((self.box.models / ".pullm").glob("upload-*")))
 
-    def ollama(self, way):
-        registry = UploadRegistry(way)
+    def ollama(self, way, login=None):
+        registry = UploadRegistry(way, login)
         self.addCleanup(registry.close)
         return registry
 
@@ -134,23 +137,24 @@ class DockerPushTest(PushTestCase):
 
 
 class KilledPushTest(PushTestCase):
-    """kill -9 at random moments of a throttled push."""
+    """kill -9 at random moments."""
 
-    def killed(self, registry, model, kills, rate):
-        """Pushes, kills the daemon `kills` times, lets the last run end; how often the registry lost the session."""
+    def killed(self, registry, model, kills, **options):
+        """Pushes, kills the daemon `kills` times, lets the last run end; how often a session was lost."""
         seed = random.randrange(1 << 30)
-        chance, lost = random.Random(seed), 0
+        chance, lost, resumed = random.Random(seed), 0, 0
         print(f"seed {seed}", flush=True)
-        options = {"insecure": True, "limit_rate": rate, "detached": True, "chunk_size": CHUNK}
+        options = {"insecure": True, "detached": True, "chunk_size": CHUNK, **options}
         for kill in range(kills):
             daemon = self.box.daemon()
             with Wire(self.box.socket) as wire:
                 wire.call("events.subscribe")
                 wire.call("push.start", model=registry.name(model), options=options)
                 wire.wait_event(lambda e: e["type"] == "blob.progress" and e["direction"] == "up" and e["rate"] > 0)
-                time.sleep(chance.uniform(0, 0.8 * SIZE / rate / kills))
+                time.sleep(chance.uniform(0, 0.8 * SECONDS / kills))
                 self.box.kill(daemon)
                 lost += sum(e["type"] == "blob.restarted" for e in wire.events)
+                resumed += sum(e["type"] == "blob.resumed" for e in wire.events)
                 self.assertFalse([e for e in wire.events if e["type"] in ("job.completed", "job.failed")], kill)
         self.box.daemon()
         with Wire(self.box.socket) as wire:
@@ -162,25 +166,30 @@ class KilledPushTest(PushTestCase):
                 end = wire.wait_type("job.completed", "job.failed")
                 self.assertEqual(end["type"], "job.completed", end)
             lost += sum(e["type"] == "blob.restarted" for e in wire.events)
+        print(f"{kills} kills, {resumed} runs went on, {lost} sessions lost", flush=True)
         return lost
 
     def test_where_a_session_can_be_asked_at_most_a_chunk_travels_again(self):
         registry = self.ollama("chunks")
         model = Model("ns/big", "latest", [Blob(seed=42, size=SIZE)])
         self.install(registry.host, model)
-        lost = self.killed(registry, model, KILLS, SIZE // 6)
-        self.assertEqual(lost, 0)
+        self.assertEqual(self.killed(registry, model, KILLS, limit_rate=SIZE // SECONDS), 0)
         self.assertLessEqual(registry.bytes_sent(), model.total + KILLS * CHUNK)
         self.assert_pushed(registry, model)
 
     def test_docker_registry(self):
+        # Over a line that is thinner than we are: a request is under way nearly always. distribution 2.8 forgets a session
+        # of which one answer was not read.
         registry = DockerRegistry(self.box)
+        line = Relay(socket.create_server(("127.0.0.1", 0)), registry.port, rate=SIZE // SECONDS)
+        self.addCleanup(line.cut)
+        registry.host = "127.0.0.1:%d" % line.listener.getsockname()[1]
         model = Model("ns/big", "latest", [Blob(seed=43, size=SIZE)])
         self.install(registry.host, model)
-        lost = self.killed(registry, model, KILLS, SIZE // 6)
-        # distribution 2.8 gives a session's next URL with the answer to a request only; a kill between the first byte of
-        # one and the saved answer costs the session, which is said, and the push is right all the same.
-        print(f"sessions lost to {KILLS} kills: {lost}", flush=True)
+        lost = self.killed(registry, model, KILLS)
+        print(f"{line.sent} bytes to the registry, heads of requests among them, for a model of {model.total}", flush=True)
+        self.assertEqual(lost, 0)
+        self.assertLessEqual(line.sent, model.total + KILLS * CHUNK)
         self.assert_pushed(registry, model)
 
 
@@ -238,6 +247,34 @@ class OllamaPushTest(PushTestCase):
             self.assertNotEqual(put["headers"].get("Connection"), "close")
         self.assert_pushed(registry, model)
 
+    def test_a_session_at_another_host_gets_no_authorization(self):
+        registry = self.ollama("foreign", ("somebody", "s3cret"))
+        self.docker_config(registry.host, "somebody", "s3cret")
+        model = small_model("me/model", sizes=(9 * MIB + 17, 70_001))
+        self.install(registry.host, model)
+        self.push(registry, model)
+        sessions = [r for r in registry.requests if r["store"]]
+        self.assertIn("PUT", {r["method"] for r in sessions})
+        for request in sessions:
+            self.assertNotIn("Authorization", request["headers"])
+        self.assert_pushed(registry, model)
+
+    def test_429_waits_as_long_as_it_is_told(self):
+        registry = self.ollama("chunks")
+        model = small_model("me/model")
+        self.install(registry.host, model)
+        refused = []
+
+        def too_many(method, path):
+            if method == "PATCH" and not refused:
+                refused.append(time.monotonic())
+                return 429, {"Retry-After": "2"}, b""
+            return None
+        registry.fail = too_many
+        self.push(registry, model)
+        self.assertGreaterEqual(time.monotonic() - refused[0], 2)
+        self.assert_pushed(registry, model)
+
     def test_what_a_registry_refuses(self):
         def error(status, code, **headers):
             return status, headers, json.dumps({"errors": [{"code": code, "message": code.lower()}]}).encode()
@@ -246,6 +283,8 @@ class OllamaPushTest(PushTestCase):
             (("POST", "/uploads/"), error(403, "DENIED"), 3, ["not authorized to push to me/model", "denied"]),
             (("POST", "/uploads/"), error(404, "NAME_UNKNOWN"), 4, ["name_unknown"]),
             (("PATCH", "/uploads/"), error(413, "TOO_LARGE"), 1, ["413", "--chunk-size"]),
+            (("PATCH", "/uploads/"), error(416, "RANGE_INVALID"), 1, ["416", "given up"]),
+            (("PATCH", "/uploads/"), error(429, "TOOMANYREQUESTS", **{"Retry-After": "1"}), 1, ["429", "given up"]),
             (("PUT", "/manifests/"), error(403, "DENIED"), 3, ["not authorized"]),
             (("PUT", "/manifests/"), error(413, "TOO_LARGE"), 1, ["413", "4 MiB"]),
             (("POST", "/uploads/"), (202, {"Location": "ftp://elsewhere/x"}, b""), 1, ["refused", "ftp"]),
@@ -256,7 +295,7 @@ class OllamaPushTest(PushTestCase):
                 registry = self.ollama("chunks")
                 self.install(registry.host, model)
                 registry.fail = lambda m, path: answer if m == method and part in path else None
-                run = self.box.pullama("push", "--insecure", registry.name(model))
+                run = self.box.pullama("push", "--insecure", "--max-retries", "1", registry.name(model))
                 self.assert_error(run, code, *words)
                 self.assertFalse(registry.manifests)
 

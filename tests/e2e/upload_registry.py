@@ -2,6 +2,7 @@
 sessions that can be asked for their offset after a broken request. Python's standard library only, so that its hashes
 are not ours. It keeps every request, and counts every byte of a body as it arrives."""
 
+import base64
 import hashlib
 import http.server
 import json
@@ -15,10 +16,11 @@ PIECE = 1 << 16
 
 
 class UploadRegistry:
-    """way: "chunks", "parts" or "direct". The object store is a port of its own, and refuses Authorization."""
+    """way: "chunks", "parts", "direct", or "foreign": chunks, the session at another host. That one, the object store, is a
+    port of its own, and refuses Authorization. `login` (user, password): the registry itself wants it."""
 
-    def __init__(self, way="chunks"):
-        self.way, self.lock = way, threading.Lock()
+    def __init__(self, way="chunks", login=None):
+        self.way, self.login, self.lock = way, login, threading.Lock()
         self.blobs, self.manifests, self.sessions, self.requests = {}, {}, {}, []
         self.expired, self.etags, self.arrived = set(), [], 0
         self.fail = None  # function(method, path) -> (status, headers, body) or None
@@ -84,7 +86,13 @@ class UploadRegistry:
         if failure:
             answer = failure
             request.close_connection = True
-        elif entry["store"]:
+        elif self.login and not entry["store"] and request.headers.get("Authorization") != self._basic():
+            request.close_connection = True
+            answer = (401, {"WWW-Authenticate": 'Basic realm="test"'}, b"")
+        elif entry["store"] and "Authorization" in request.headers:
+            request.close_connection = True
+            answer = self._error(400, "NOT_FOR_ME")
+        elif entry["store"] and not url.path.startswith("/v2/"):
             answer = self._store(request, url, entry)
         else:
             answer = self._registry(request, url.path, entry)
@@ -99,6 +107,9 @@ class UploadRegistry:
         request.end_headers()
         if request.command != "HEAD":
             request.wfile.write(body)
+
+    def _basic(self):
+        return "Basic " + base64.b64encode(":".join(self.login).encode()).decode()
 
     def _body(self, request, take):
         """Hands on piece by piece what arrives; raises when the peer goes away in the middle."""
@@ -150,7 +161,8 @@ class UploadRegistry:
 
     def _location(self, repository, number):
         # Escapes and quotes of all kinds: whoever decodes a Location breaks it.
-        return f"/v2/{repository}/blobs/uploads/{number}?_state=a%2Fb%2Bz%3D"
+        where = f"http://{self.store_host}" if self.way == "foreign" else ""
+        return f"{where}/v2/{repository}/blobs/uploads/{number}?_state=a%2Fb%2Bz%3D"
 
     def _upload(self, request, repository, number, entry):
         session = self.sessions.get(number)

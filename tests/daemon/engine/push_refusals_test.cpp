@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 
+#include "daemon/engine/upload_state.h"
 #include "daemon/store/blob_lock.h"
+#include "daemon/store/in_use.h"
 #include "tests/daemon/engine/push_fixture.h"
 
 using namespace pullama;
@@ -125,4 +127,60 @@ TEST_CASE("a blob's lock is held while it is pushed, and waited for") {
   });
   REQUIRE(f.push());
   CHECK(locked);
+}
+
+TEST_CASE("a push tells which blobs it needs, so that nothing here removes them") {
+  PushFixture f;
+  const auto model = content(2'000'000, 1);
+  f.install("ns/m", {model, "{}"});
+  store::InUse in_use;
+  bool removable = false, looked = false;
+  f.up.set_on_piece([&](std::uint64_t) {
+    looked = true;
+    in_use.unless_held(f.registry.add_blob(model), [&] { removable = true; });
+    in_use.unless_held(f.registry.add_blob("{}"), [&] { removable = true; });
+  });
+  engine::Push job({f.registry, f.clock, f.credentials, f.rate}, {*f.fs, *f.ledger, f.space, &in_use}, f.push_request,
+                   f.sink);
+  REQUIRE(job.run({}));
+  CHECK(looked);
+  CHECK_FALSE(removable);
+  in_use.unless_held(f.registry.add_blob(model), [&] { removable = true; });
+  CHECK(removable);
+}
+
+TEST_CASE("what was begun at another registry stays, unless this push begins something") {
+  PushFixture f;
+  const auto model = content(300'000, 1);
+  f.install("ns/m", {model, "{}"});
+  std::filesystem::create_directories(f.path(".pullm"));
+  const auto digest = f.registry.add_blob(model);
+  const auto text = engine::format_upload_state(
+      digest, model.size(), {"other.test", "ns/m", "https://other.test/u/1", 64, std::nullopt, 0, {}});
+  std::ofstream(f.path(f.upload_file(model))) << text;
+  SUBCASE("the blob is there") {
+    f.up.add_blob("ns/m", digest.str(), model);
+    REQUIRE(f.push());
+    CHECK(f.read(f.upload_file(model)) == text);
+  }
+  SUBCASE("it is not") {
+    REQUIRE(f.push());
+    CHECK_FALSE(f.exists(f.upload_file(model)));
+    CHECK(f.at_registry(model));
+  }
+  CHECK(f.sink.count<engine::CheckpointDiscarded>() == 0);
+}
+
+TEST_CASE("a kept session that leads elsewhere than a redirect may is not used") {
+  PushFixture f;
+  const auto model = content(300'000, 1);
+  f.install("ns/m", {model, "{}"});
+  std::filesystem::create_directories(f.path(".pullm"));
+  const auto digest = f.registry.add_blob(model);
+  engine::UploadState state{"mem.test", "ns/m", "http://mem.test/u/1", 0, std::nullopt, 100'000, {}};
+  state.parts.resize(3);
+  std::ofstream(f.path(f.upload_file(model))) << engine::format_upload_state(digest, model.size(), state);
+  REQUIRE(f.push());
+  CHECK(f.sink.count<engine::CheckpointDiscarded>() == 1);
+  CHECK(f.at_registry(model));
 }
