@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "daemon/engine/upload_state.h"
+#include "daemon/registry/upload.h"
 #include "tests/daemon/engine/push_fixture.h"
 
 using namespace pullama;
