@@ -74,7 +74,11 @@ tl::expected<CourierAnswer, HttpFailure> CourierConnection::carry(const HttpRequ
   auto heard = std::chrono::steady_clock::now();
   std::string message;
   while (true) {
-    if (stop.stop_requested()) return give_up(Kind::kStopped, "was stopped");
+    if (stop.stop_requested()) {
+      // It ends what it has begun, as it does when we are killed: the session would be lost.
+      io::Companion::leave(std::move(companion_));
+      return give_up(Kind::kStopped, "was stopped");
+    }
     if (!handler.on_tick()) return give_up(Kind::kAborted, "was ended");
     const auto got = companion_->channel().receive(message, kPoll);
     const auto now = std::chrono::steady_clock::now();

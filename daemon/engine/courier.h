@@ -2,9 +2,9 @@
 // A courier carries a blob's parts up in a process of its own ("pullamad --courier"), because of registries that give a
 // session's next URL with the answer to a request only (distribution 2.x, so Debian's docker-registry): whoever is
 // killed in the middle of a request never reads it, and the session is lost with all that it holds. The courier is not
-// killed with the daemon. It ends the request that is under way, within kOrphanMayTake, saves the upload state itself,
-// before it answers, and goes. It holds a flock on the blob's file as long as it lives, and the next run waits for
-// that.
+// killed with the daemon, nor by a stop that cannot wait for it. It ends the request that is under way, within
+// kOrphanMayTake, saves the upload state itself, before it answers, and goes. It holds a flock on the blob's file as
+// long as it lives, and the next run waits for that.
 
 #include <chrono>
 #include <memory>

@@ -54,9 +54,12 @@ class Companion {
 
   MessageChannel& channel() { return *channel_; }
 
+  // Lets it go: for it, we are gone. It is reaped when another one is started or let go.
+  static void leave(std::unique_ptr<Companion> companion);
+
  private:
   Companion(pid_t child, Descriptor end) : child_(child), channel_(std::in_place, std::move(end)) {}
-  const pid_t child_;
+  pid_t child_;
   std::optional<MessageChannel> channel_;
 };
 

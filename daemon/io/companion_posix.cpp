@@ -6,6 +6,8 @@
 
 #include <array>
 #include <cstring>
+#include <mutex>
+#include <utility>
 
 #include "daemon/io/companion.h"
 #include "daemon/io/spawn_posix.h"
@@ -15,6 +17,31 @@ namespace {
 
 // The file that this process runs, also after an update has put another in its place.
 constexpr const char* kThisProgram = "/proc/self/exe";
+
+// Those that were let go, until they have ended.
+class Left {
+ public:
+  void add(pid_t child) {
+    const std::lock_guard lock(mutex_);
+    children_.push_back(child);
+  }
+  void reap() {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(children_, [](pid_t child) {
+      int status = 0;
+      return uninterrupted([&] { return ::waitpid(child, &status, WNOHANG); }) != 0;
+    });
+  }
+
+ private:
+  std::mutex mutex_;  // guards children_
+  std::vector<pid_t> children_;
+};
+
+Left& left() {
+  static Left all;
+  return all;
+}
 
 }  // namespace
 
@@ -47,6 +74,7 @@ bool MessageChannel::is_other_side_gone() const {
 }
 
 Result<std::unique_ptr<Companion>> Companion::start(std::vector<std::string> words) {
+  left().reap();
   std::array<int, 2> ends{-1, -1};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     return fail(ErrorCode::kInternal, fmt::format("no socket pair: {}", std::strerror(errno)), {}, errno);
@@ -69,8 +97,14 @@ Result<std::unique_ptr<Companion>> Companion::start(std::vector<std::string> wor
   return std::unique_ptr<Companion>(new Companion(child, std::move(ours)));
 }
 
+void Companion::leave(std::unique_ptr<Companion> companion) {
+  left().reap();
+  left().add(std::exchange(companion->child_, -1));
+}
+
 Companion::~Companion() {
   channel_.reset();
+  if (child_ < 0) return;
   ::kill(child_, SIGKILL);
   int status = 0;
   static_cast<void>(uninterrupted([&] { return ::waitpid(child_, &status, 0); }));
