@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "daemon/engine/blob_lanes.h"
@@ -14,6 +15,7 @@
 #include "daemon/engine/blob_upload.h"
 #include "daemon/engine/registry_options.h"
 #include "daemon/engine/upload_retry.h"
+#include "daemon/io/thread_start.h"
 #include "daemon/store/blob_lock.h"
 #include "daemon/store/in_use.h"
 #include "daemon/store/manifests.h"
@@ -33,14 +35,21 @@ constexpr unsigned kLargeLanes = 2;
 // Passes a stop on a while later.
 class LateStop {
  public:
-  explicit LateStop(std::stop_token stop)
-      : forward_(std::move(stop), Wake{*this}), thread_([this](std::stop_token ended) { wait(ended); }) {}
+  explicit LateStop(std::stop_token stop) {
+    auto started = io::start_thread([this](std::stop_token ended) { wait(ended); });
+    if (started) thread_ = std::move(*started);
+    forward_.emplace(std::move(stop), Wake{*this});
+  }
   std::stop_token token() const { return late_.get_token(); }
 
  private:
   struct Wake {
     LateStop& self;
     void operator()() const {
+      if (!self.thread_.joinable()) {  // none was to be had: at once, then
+        self.late_.request_stop();
+        return;
+      }
       const std::lock_guard lock(self.mutex_);
       self.asked_ = true;
       self.changed_.notify_all();
@@ -58,8 +67,8 @@ class LateStop {
   std::condition_variable_any changed_;
   bool asked_ = false;
   std::stop_source late_;
-  std::stop_callback<Wake> forward_;
-  std::jthread thread_;  // last: ends before what it uses
+  std::jthread thread_;  // ends before what it uses
+  std::optional<std::stop_callback<Wake>> forward_;
 };
 
 // Which other repositories of the same registry have a blob, by what is installed here.

@@ -4,6 +4,8 @@
 #include <thread>
 #include <utility>
 
+#include "daemon/io/thread_start.h"
+
 namespace pullama::engine {
 
 using registry::Fault;
@@ -167,7 +169,13 @@ Outcome<std::string> PartSender::run(std::stop_token stop) {
   const auto count = std::min<std::size_t>(std::min(wanted, kMaxConnections), done_.size());
   {
     std::vector<std::jthread> workers;
-    for (std::size_t i = 0; i < count; ++i) workers.emplace_back([this] { work(); });
+    for (std::size_t i = 0; i < count; ++i) {
+      auto started = io::start_thread([this] { work(); });
+      // The others only make it faster.
+      if (!started && workers.empty()) return tl::unexpected(local_fault(started.error()));
+      if (!started) break;
+      workers.push_back(std::move(*started));
+    }
   }
   if (fault_) return tl::unexpected(*fault_);
   std::vector<io::Md5Digest> parts;
