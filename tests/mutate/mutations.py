@@ -82,8 +82,8 @@ MUTATIONS = [
         "    if (!there && there.error().code == ErrorCode::kNotFound) continue;\n", "pull_test"),
     Mutation(
         "checkpoint-without-checksum", "promise 3: a checkpoint that was changed is refused",
-        "daemon/engine/checkpoint.cpp", "    if (!stated || *stated != checksum_of(text.substr(0, at)) ||\n",
-        "    if (!stated ||\n", "engine_test"),
+        "daemon/engine/state_json.cpp", "  if (!stated || *stated != checksum_of(text.substr(0, at)) ||\n",
+        "  if (!stated ||\n", "engine_test"),
     Mutation(
         "no-daemon-lock", "promise 7: one daemon a models dir",
         "daemon/store/daemon_lock.cpp", "    if (!*locked) {\n", "    if (!*locked && false) {\n", "store_test"),
@@ -106,8 +106,20 @@ MUTATIONS = [
     Mutation(
         "authorization-follows-redirects", "what is meant for one host is sent to no other",
         "daemon/registry/requester.cpp",
-        "    if (!grant.header.empty() && may_send_authorization(registry_, answer.from)) {\n",
-        "    if (!grant.header.empty()) {\n", "registry_test"),
+        "    if (!ask.without_authorization && !grant.header.empty() && "
+        "may_send_authorization(registry_, answer.from)) {\n",
+        "    if (!ask.without_authorization && !grant.header.empty()) {\n", "registry_test"),
+    Mutation(
+        "wrong-bytes-are-pushed", "what does not have its digest is not finished at a registry",
+        "daemon/engine/blob_upload.cpp", "  if (hash_->is_right()) return finish({}, stop);\n",
+        "  return finish({}, stop);\n", "push_test"),
+    Mutation(
+        "silence-means-absent", "only a 404 says that a registry lacks a blob",
+        "daemon/registry/upload.cpp", "  if (status == 404) return false;\n  auto fault",
+        "  if (status != 401) return false;\n  auto fault", "push_test"),
+    Mutation(
+        "any-header-may-be-signed", "no registry chooses what names us, or where a message ends",
+        "daemon/registry/upload_headers.cpp", "    if (!may_be_signed_header(name)) continue;\n", "", "push_test"),
     Mutation(
         "anyone-on-the-socket", "only the user and root may talk to the daemon",
         "daemon/rpc/peer_posix.cpp", "  if (!group) return false;\n", "  if (!group) return true;\n", "rpc_test"),
