@@ -31,7 +31,10 @@ tl::unexpected<Error> refused(std::string_view why) {
 Result<Url> Url::parse(std::string_view text) {
   if (text.size() > kMaxUrlBytes) return refused("it is longer than 8 KiB");
   for (const char c : text) {
-    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f) return refused("it has control characters or spaces in it");
+    // libcurl would write what lies above 0x7f in another way than it was signed.
+    if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f) {
+      return refused("it has control characters, spaces or raw bytes above 0x7f in it");
+    }
   }
   text = text.substr(0, text.find('#'));
   Url url;

@@ -20,8 +20,8 @@ struct Url {
   std::uint16_t port = 0;
   std::string target;  // path and query, begins with '/' (or is '?…' made '/?…' by the sender)
 
-  // Refuses other schemes, user info, control characters and spaces, hosts with odd characters, more than kMaxUrlBytes.
-  // The message never repeats user info or a query.
+  // Refuses other schemes, user info, control characters, spaces and bytes above 0x7f, hosts with odd characters, more
+  // than kMaxUrlBytes. The message never repeats user info or a query.
   static Result<Url> parse(std::string_view text);
 
   bool is_https() const { return scheme == "https"; }

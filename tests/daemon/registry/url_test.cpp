@@ -62,6 +62,7 @@ TEST_CASE("odd URLs are refused without repeating their secrets") {
                                                           "https://h/a b",
                                                           "https://h/\r\nX: y",
                                                           "https://h/\x7f",
+                                                          "https://h/\xc3\xa9",
                                                           "https://h\\@g/",
                                                           "https://h%2eg/",
                                                           "https://[::1/",
