@@ -41,12 +41,20 @@ bool RangeSink::on_whole_body() {
   return whole_body_;
 }
 
-bool RangeSink::on_bytes(std::uint64_t offset, std::span<const std::byte> bytes) {
+bool RangeSink::admit(std::uint64_t bytes) {
   if (ended_ != Ended::kNo) return false;
-  if (!context_.job_rate_limit.take(context_.job, bytes.size(), stop_) ||
-      !context_.rate_limit.take(context_.job, bytes.size(), stop_)) {
+  if (!context_.job_rate_limit.take(context_.job, bytes, stop_) ||
+      !context_.rate_limit.take(context_.job, bytes, stop_)) {
     return stop_with(Ended::kStopped);
   }
+  last_byte_ = context_.clock.now();
+  return true;
+}
+
+bool RangeSink::on_skipped(std::uint64_t bytes) { return admit(bytes); }
+
+bool RangeSink::on_bytes(std::uint64_t offset, std::span<const std::byte> bytes) {
+  if (!admit(bytes.size())) return false;
   if (whole_body_ && !context_.state.wait_for_window(offset, stop_)) return stop_with(Ended::kStopped);
   last_byte_ = context_.clock.now();
   if (filled_ > 0 && offset != buffer_offset_ + filled_) flush();

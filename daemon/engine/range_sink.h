@@ -29,11 +29,14 @@ class RangeSink final : public registry::BlobSink {
   }
 
   bool on_whole_body() override;
+  bool on_skipped(std::uint64_t bytes) override;
   bool on_bytes(std::uint64_t offset, std::span<const std::byte> bytes) override;
   bool on_tick() override;
 
  private:
   bool stop_with(Ended why);
+  // Waits for the rate limits; silence is counted from then on.
+  bool admit(std::uint64_t bytes);
   bool write(std::uint64_t offset, std::span<const std::byte> bytes);
 
   ConnectionContext& context_;

@@ -34,6 +34,14 @@ const Challenge* find_scheme(const std::vector<Challenge>& challenges, std::stri
   return found == challenges.end() ? nullptr : &*found;
 }
 
+// The first whose token service may be asked, else the first, which says why not.
+const Challenge* find_bearer(const Url& registry, const std::vector<Challenge>& challenges) {
+  const auto found = std::find_if(challenges.begin(), challenges.end(), [&](const Challenge& challenge) {
+    return challenge.scheme == "bearer" && judge_realm(registry, challenge.realm);
+  });
+  return found == challenges.end() ? find_scheme(challenges, "bearer") : &*found;
+}
+
 std::string joined(std::string text, const std::string& more) {
   if (!more.empty()) text += (text.empty() ? "" : "; ") + more;
   return text;
@@ -121,7 +129,7 @@ std::vector<std::string> Authenticator::wanted_scopes(const std::string& reposit
 
 bool Authenticator::covers(const Grant& grant, const HttpHead& refusal) const {
   const auto challenges = challenges_of(refusal);
-  const auto* bearer = find_scheme(challenges, "bearer");
+  const auto* bearer = find_bearer(options_.registry, challenges);
   if (!options_.push || bearer == nullptr) return true;
   // What is widened is covered in its own right.
   const auto has = [&](const std::string& scope) {
@@ -136,8 +144,9 @@ bool Authenticator::covers(const Grant& grant, const HttpHead& refusal) const {
 Outcome<Authenticator::Obtained> Authenticator::obtain(HttpConnection& connection, const std::string& repository,
                                                        const Grant& used, const HttpHead& refusal,
                                                        bool refuse_private_realm, const std::stop_token& stop) const {
-  auto challenges = challenges_of(refusal);
-  if (const auto* found = find_scheme(challenges, "bearer"); found != nullptr) {
+  const auto challenges = challenges_of(refusal);
+  const auto* found = find_bearer(options_.registry, challenges);
+  if (found != nullptr && (judge_realm(options_.registry, found->realm) || !find_scheme(challenges, "basic"))) {
     auto bearer = *found;
     bearer.scopes = wanted_scopes(repository, bearer.scopes, used);
     auto obtained = obtain_token(connection, bearer, refuse_private_realm, stop);
@@ -182,7 +191,7 @@ Outcome<Authenticator::Obtained> Authenticator::obtain_token(HttpConnection& con
   const auto plain = token_url(*realm, challenge);
   std::string note;
   // What the user set for this registry, or for that very token service.
-  auto basic = credentials_.basic(realm->is_own_host ? options_.registry.authority() : realm->url.authority());
+  auto basic = credentials_.basic(realm->may_sign ? options_.registry.authority() : realm->url.authority());
   if (!basic) note = basic.error().message;
   if (basic && *basic) {
     auto token = ask(plain, "Basic " + **basic);

@@ -1,7 +1,9 @@
 #include "daemon/registry/blob_source.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "daemon/registry/ascii.h"
 #include "daemon/registry/content_range.h"
 #include "daemon/registry/error_text.h"
 #include "daemon/registry/redirect.h"
@@ -13,10 +15,23 @@ namespace {
 // How long a connection waits for another one that resolves before it does so itself: longer than one hop may take.
 constexpr int kTurnWaits = 900;
 constexpr std::chrono::milliseconds kTurnWait{100};
+// A page in the place of a blob that is smaller costs no more than fetching that once more.
+constexpr std::uint64_t kSniffFromBytes = 1 << 20;
 
 Url blob_url(const Url& registry, const std::string& repository, const Digest& digest) {
   // Host, repository and digest are of validated parts, so this parses.
   return *Url::parse(registry.origin() + "/v2/" + repository + "/blobs/" + digest.str());
+}
+
+std::optional<std::uint64_t> stated_length(const HttpHead& head) {
+  const auto* value = head.find("Content-Length");
+  if (head.find("Transfer-Encoding") != nullptr) return std::nullopt;  // which rules then
+  return value == nullptr ? std::nullopt : parse_digits<std::uint64_t>(*value);
+}
+
+bool begins_like_html(std::span<const std::byte> bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return starts_ignoring_case(text, "<!doctype html") || starts_ignoring_case(text, "<html");
 }
 
 }  // namespace
@@ -26,28 +41,37 @@ class RegistryBlobSource::Stream final : public AnswerHandler {
  public:
   enum class End { kNone, kDone, kSink, kNoRanges, kProtocol };
 
-  Stream(RegistryBlobSource& source, ByteRange range, BlobSink& sink)
-      : source_(source), sink_(sink), guard_(source.requester_.clock()), range_(range), next_(range.first) {}
+  Stream(RegistryBlobSource& source, ByteRange range, std::uint64_t turn, BlobSink& sink)
+      : source_(source),
+        sink_(sink),
+        guard_(source.requester_.clock()),
+        range_(range),
+        turn_(turn),
+        next_(range.first) {}
 
-  bool on_head(const HttpHead& head, const Url& from) override {
+  bool on_head(const HttpHead& head, const Answer& way) override {
     has_head_ = true;
     guard_.begin();
     streaming_ = head.status == 200 || head.status == 206;
     if (!streaming_) return true;
     if (is_encoded(head)) return refuse("a compressed body, which was not asked for");
     if (is_html(head)) return refuse("a web page (HTML) instead of the blob");
+    const auto length = stated_length(head);
+    sniff_ = !length && source_.size_bytes_ >= kSniffFromBytes;
     if (head.status == 206) {
+      if (is_multipart(head)) return refuse("several parts in one body (multipart), which was not asked for");
       const auto* value = head.find("Content-Range");
       auto problem = content_range_problem(value, range_.first, range_.last, source_.size_bytes_);
       if (!problem.empty()) return refuse(std::move(problem));
       end_ = parse_content_range(*value)->last + 1;
+      // What is longer is cut off; what is shorter is an answer to something else.
+      if (length && *length < end_ - next_) return refuse(too_short(*length, end_ - next_));
+    } else if (length && *length < source_.size_bytes_) {
+      return refuse(too_short(*length, source_.size_bytes_));
     }
-    source_.found({from, from.text != source_.registry_url_.text});
+    source_.found({way.from, way.from.text != source_.registry_url_.text, way.left_registry, turn_});
     if (head.status == 206) return true;
-    {
-      const std::lock_guard lock(source_.mutex_);
-      source_.ranges_supported_ = false;
-    }
+    source_.requester_.note_without_ranges(way.from.authority());
     if (!sink_.on_whole_body()) return finish(End::kNoRanges);
     skip_ = range_.first;
     end_ = source_.size_bytes_;
@@ -61,8 +85,12 @@ class RegistryBlobSource::Stream final : public AnswerHandler {
       error_body_.append(reinterpret_cast<const char*>(bytes.data()), room);
       return room == bytes.size();
     }
+    if (std::exchange(sniff_, false) && begins_like_html(bytes)) {
+      return refuse("a web page (HTML) instead of the blob");
+    }
     const auto skipped = std::min<std::uint64_t>(skip_, bytes.size());
     skip_ -= skipped;
+    if (skipped > 0 && !sink_.on_skipped(skipped)) return finish(End::kSink);
     bytes = bytes.subspan(static_cast<std::size_t>(skipped));
     const auto wanted = std::min<std::uint64_t>(end_ - next_, bytes.size());
     const bool more_than_asked = wanted < bytes.size();
@@ -86,11 +114,16 @@ class RegistryBlobSource::Stream final : public AnswerHandler {
   const std::string& error_body() const { return error_body_; }
   std::uint64_t next() const { return next_; }
   bool complete() const { return streaming_ && next_ == end_; }
+  // What the body ended short of; of a whole one also what was to be passed over.
+  std::uint64_t missing() const { return end_ - next_ + skip_; }
 
  private:
   bool finish(End reason) {
     end_reason_ = reason;
     return false;
+  }
+  static std::string too_short(std::uint64_t length, std::uint64_t wanted) {
+    return "a body of " + std::to_string(length) + " bytes where " + std::to_string(wanted) + " belong";
   }
   bool refuse(std::string problem) {
     problem_ = std::move(problem);
@@ -101,10 +134,11 @@ class RegistryBlobSource::Stream final : public AnswerHandler {
   BlobSink& sink_;
   DripGuard guard_;
   const ByteRange range_;
+  const std::uint64_t turn_;
   std::uint64_t next_;         // the byte that the sink gets next
   std::uint64_t end_ = ~0ULL;  // one past the last that this answer may give
   std::uint64_t skip_ = 0;
-  bool has_head_ = false, streaming_ = false;
+  bool has_head_ = false, streaming_ = false, sniff_ = false;
   End end_reason_ = End::kNone;
   std::string problem_, error_body_;
 };
@@ -132,10 +166,7 @@ RegistryBlobSource::RegistryBlobSource(Requester& requester, std::string reposit
       size_bytes_(size_bytes),
       registry_url_(blob_url(requester.registry(), repository_, digest)) {}
 
-bool RegistryBlobSource::ranges_supported() const {
-  const std::lock_guard lock(mutex_);
-  return ranges_supported_;
-}
+bool RegistryBlobSource::ranges_supported() const { return !requester_.without_ranges(host()); }
 
 std::string RegistryBlobSource::host() const {
   const std::lock_guard lock(mutex_);
@@ -143,7 +174,7 @@ std::string RegistryBlobSource::host() const {
 }
 
 // The place, or nullopt: this connection has the turn to find it and must end it.
-Outcome<std::optional<RegistryBlobSource::Place>> RegistryBlobSource::place_or_turn(BlobSink& sink,
+Outcome<std::optional<RegistryBlobSource::Place>> RegistryBlobSource::place_or_turn(BlobSink& sink, std::uint64_t& turn,
                                                                                     const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   for (int waits = 0; !place_ && resolving_ && waits < kTurnWaits; ++waits) {
@@ -156,8 +187,10 @@ Outcome<std::optional<RegistryBlobSource::Place>> RegistryBlobSource::place_or_t
     lock.lock();
     if (!goes_on) return tl::unexpected(make_fault(Fault::Kind::kSink, ErrorCode::kCancelled, "ended by the receiver"));
   }
+  if (place_) turn = place_->number;
   if (place_) return place_;
   resolving_ = true;
+  turn = ++turns_;
   return std::optional<Place>();
 }
 
@@ -195,7 +228,8 @@ Outcome<void> RegistryBlobSource::fetch(HttpConnection& connection, ByteRange ra
 
 Outcome<std::uint64_t> RegistryBlobSource::fetch_once(HttpConnection& connection, ByteRange range, BlobSink& sink,
                                                       const std::stop_token& stop, bool& finished) {
-  const auto known = place_or_turn(sink, stop);
+  std::uint64_t number = 0;
+  const auto known = place_or_turn(sink, number, stop);
   if (!known) return tl::unexpected(known.error());
   const auto place = *known;
   const Resolving turn(*this, !place);
@@ -203,9 +237,10 @@ Outcome<std::uint64_t> RegistryBlobSource::fetch_once(HttpConnection& connection
   ask.repository = repository_;
   ask.url = place ? place->url : registry_url_;
   ask.redirected = place && place->redirected;
+  ask.left_registry = place && place->left_registry;
   ask.range = range;
   ask.total_timeout = requester_.options().request_timeout;
-  Stream stream(*this, range, sink);
+  Stream stream(*this, range, number, sink);
   const auto answer = requester_.send(connection, ask, stream, stop);
   if (!answer) {
     // A kept URL that leads astray by now is as good as refused.
@@ -229,29 +264,42 @@ Outcome<std::uint64_t> RegistryBlobSource::fetch_once(HttpConnection& connection
       return wire(Fault::Kind::kNoRanges, "it gives no part of a blob, only all of it");
     case Stream::End::kProtocol:
       if (ask.redirected) forget(ask.url);
+      // Found with this answer, whose body showed what it is.
+      forget(answer->from);
       return wire(Fault::Kind::kProtocol, stream.problem());
     case Stream::End::kDone:
     case Stream::End::kNone:
       break;
   }
   if (!stream.streaming()) {
-    auto fault = refused(*answer, stream.error_body());
-    if (fault.kind == Fault::Kind::kUrlRefused) forget(ask.url);
+    auto fault = refused(*answer, number, stream.error_body());
+    if (fault.kind == Fault::Kind::kUrlRefused || (ask.redirected && fault.kind == Fault::Kind::kTokenRefused)) {
+      forget(ask.url);
+    }
     return tl::unexpected(std::move(fault));
   }
   if (answer->failure) return tl::unexpected(fault_of(*answer->failure, answer->head.status));
-  return wire(Fault::Kind::kTransient,
-              "it ended " + std::to_string(range.last + 1 - std::min(stream.next(), range.last + 1)) + " bytes early");
+  return wire(Fault::Kind::kTransient, "it ended " + std::to_string(stream.missing()) + " bytes early");
 }
 
-Fault RegistryBlobSource::refused(const Answer& answer, std::string_view body) const {
+Fault RegistryBlobSource::refused(const Answer& answer, std::uint64_t turn, std::string_view body) const {
   const int status = answer.head.status;
   const auto blob = "blob " + digest_.str();
   const auto text = requester_.refusal_text(blob, answer, body);
+  const bool wants_login =
+      status == 401 && !answer.left_registry && (!answer.redirected || answer.head.find("WWW-Authenticate") != nullptr);
+  if (wants_login) {
+    auto fault = requester_.authenticator().denied(repository_, answer.head, body);
+    fault.kind = Fault::Kind::kTokenRefused;
+    fault.refused = answer.grant;
+    return fault;
+  }
   if (answer.redirected) {
     const bool refused_url = status == 401 || status == 403 || status == 404 || status == 410;
     if (refused_url || (status == 400 && is_s3_error(body))) {
-      return make_fault(Fault::Kind::kUrlRefused, ErrorCode::kNetwork, text, status);
+      auto fault = make_fault(Fault::Kind::kUrlRefused, ErrorCode::kNetwork, text, status);
+      fault.refused = turn;
+      return fault;
     }
   }
   if (status == 416) return unsatisfiable(answer);
@@ -259,9 +307,6 @@ Fault RegistryBlobSource::refused(const Answer& answer, std::string_view body) c
   if (fault.kind != Fault::Kind::kPermanent) return fault;
   if (answer.redirected || status < 400) {
     fault.kind = Fault::Kind::kProtocol;
-  } else if (status == 401) {
-    fault = requester_.authenticator().denied(repository_, answer.head, body);
-    fault.kind = Fault::Kind::kTokenRefused;
   } else if (status == 403) {
     fault = requester_.authenticator().denied(repository_, answer.head, body);
   } else if (status == 404 || status == 410) {

@@ -26,17 +26,19 @@ class RegistryBlobSource final : public BlobSource {
   struct Place {
     Url url;
     bool redirected = false;
+    bool left_registry = false;
+    std::uint64_t number = 0;  // of the turn that found it
   };
   class Resolving;
   class Stream;
 
-  Outcome<std::optional<Place>> place_or_turn(BlobSink& sink, const std::stop_token& stop);
+  Outcome<std::optional<Place>> place_or_turn(BlobSink& sink, std::uint64_t& turn, const std::stop_token& stop);
   void found(Place place);
   void forget(const Url& url);
   void end_turn();
   Outcome<std::uint64_t> fetch_once(HttpConnection& connection, ByteRange range, BlobSink& sink,
                                     const std::stop_token& stop, bool& finished);
-  Fault refused(const Answer& answer, std::string_view body) const;
+  Fault refused(const Answer& answer, std::uint64_t turn, std::string_view body) const;
   Fault unsatisfiable(const Answer& answer) const;
 
   Requester& requester_;
@@ -49,7 +51,7 @@ class RegistryBlobSource final : public BlobSource {
   std::condition_variable_any changed_;
   std::optional<Place> place_;
   bool resolving_ = false;
-  bool ranges_supported_ = true;
+  std::uint64_t turns_ = 0;
 };
 
 }  // namespace pullama::registry

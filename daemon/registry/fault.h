@@ -30,6 +30,8 @@ struct Fault {
   Error error;                                      // what a person reads in the end; its code decides the exit code
   int http_status = 0;                              // 0 where no response arrived
   std::optional<std::chrono::seconds> retry_after;  // clamped to [0, 300 s]
+  // Which URL or token was refused: several connections that meet the same one count once. 0: not known.
+  std::uint64_t refused = 0;
   Stage stage = Stage::kConnect;
 };
 

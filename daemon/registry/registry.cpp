@@ -100,7 +100,7 @@ Fault Registry::Impl::manifest_refused(const ModelName& name, const Requester::T
   switch (answer.head.status) {
     case 401:
     case 403: {
-      if (answer.redirected) break;
+      if (answer.left_registry) break;
       return requester->authenticator().denied(name.repository(), answer.head, text.body);
     }
     case 404: {

@@ -61,6 +61,9 @@ class BlobSink {
   // The server ignores ranges and sends the blob from byte 0. true: take it, bytes before the range are skipped by the
   // source, and the body runs on to the end of the *blob*, past the range. false: drop it (kNoRanges).
   virtual bool on_whole_body() = 0;
+  // Of a whole body: so many bytes more before the range have come and are passed over. May block; false ends the fetch
+  // (kSink).
+  virtual bool on_skipped(std::uint64_t bytes) = 0;
   // In order, never beyond the range (or the blob's size after on_whole_body). May block. false ends the fetch (kSink).
   virtual bool on_bytes(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
   virtual bool on_tick() { return true; }
@@ -76,7 +79,7 @@ class BlobSource {
   virtual ~BlobSource() = default;
   // Fetches the range into the sink; success means that every byte of it was delivered.
   virtual Outcome<void> fetch(HttpConnection& connection, ByteRange range, BlobSink& sink, std::stop_token stop) = 0;
-  // False once the server has answered 200 to a range request.
+  // False once the host that the bytes come from has answered 200 to a range request, of whichever blob.
   virtual bool ranges_supported() const = 0;
   // Host (with port) that the bytes come from, for messages; the registry's until resolved.
   virtual std::string host() const = 0;

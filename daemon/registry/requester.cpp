@@ -7,14 +7,20 @@
 namespace pullama::registry {
 namespace {
 
+// A refusal that a new grant may turn. Where a redirect led on the registry itself only with a challenge: without one
+// it is a link that has expired.
+bool asks_for_grant(const HttpHead& head, const Answer& way) {
+  return head.status == 401 && !way.left_registry && (!way.redirected || head.find("WWW-Authenticate") != nullptr);
+}
+
 // Decides at the head whether an answer is final. What is not is read to its end, if that is near, so that the
 // connection can be kept.
 class Gate final : public HttpHandler {
  public:
-  Gate(AnswerHandler& handler, const Url& from, bool redirect_is_final,
+  Gate(AnswerHandler& handler, const Answer& way, bool redirect_is_final,
        std::function<bool(const HttpHead&)> may_refresh, const io::Clock& clock)
       : handler_(handler),
-        from_(from),
+        way_(way),
         redirect_is_final_(redirect_is_final),
         may_refresh_(std::move(may_refresh)),
         guard_(clock) {}
@@ -23,8 +29,8 @@ class Gate final : public HttpHandler {
     head_ = head;
     guard_.begin();
     const bool redirect = is_redirect(head.status) && !redirect_is_final_;
-    final_ = !(redirect || (head.status == 401 && may_refresh_(head)));
-    return !final_ || handler_.on_head(head, from_);
+    final_ = !(redirect || (asks_for_grant(head, way_) && may_refresh_(head)));
+    return !final_ || handler_.on_head(head, way_);
   }
   bool on_body(std::span<const std::byte> bytes) override {
     bytes_ += bytes.size();
@@ -42,7 +48,7 @@ class Gate final : public HttpHandler {
 
  private:
   AnswerHandler& handler_;
-  const Url& from_;
+  const Answer& way_;
   const bool redirect_is_final_;
   const std::function<bool(const HttpHead&)> may_refresh_;
   DripGuard guard_;
@@ -59,7 +65,7 @@ AuthOptions auth_options(const Url& registry, const RegistryOptions& options) {
 class TextHandler final : public AnswerHandler {
  public:
   TextHandler(const io::Clock& clock, std::uint64_t max_bytes) : reader_(clock, max_bytes) {}
-  bool on_head(const HttpHead& head, const Url&) override { return reader_.on_head(head); }
+  bool on_head(const HttpHead& head, const Answer&) override { return reader_.on_head(head); }
   bool on_body(std::span<const std::byte> bytes) override { return reader_.on_body(bytes); }
   bool on_tick() override { return reader_.on_tick(); }
   Response& response() { return reader_.response(); }
@@ -83,6 +89,16 @@ std::string Requester::user_agent() const {
 
 void Requester::name_ollama() { names_ollama_ = true; }
 
+void Requester::note_without_ranges(const std::string& authority) {
+  const std::lock_guard lock(mutex_);
+  without_ranges_.insert(authority);
+}
+
+bool Requester::without_ranges(const std::string& authority) const {
+  const std::lock_guard lock(mutex_);
+  return without_ranges_.contains(authority);
+}
+
 bool Requester::refuse_private(bool redirected) const {
   return redirected && registry_is_public_ && !options_.insecure;
 }
@@ -99,7 +115,7 @@ Outcome<Answer> Requester::send(HttpConnection& connection, const Ask& ask, Answ
       return tl::unexpected(make_fault(Fault::Kind::kSink, ErrorCode::kInternal, "the body cannot be sent again"));
     }
     auto answer = follow(connection, ask, grant, may_refresh, handler, stop);
-    if (!answer || answer->head.status != 401 || answer->redirected || !may_refresh(answer->head)) return answer;
+    if (!answer || !asks_for_grant(answer->head, *answer) || !may_refresh(answer->head)) return answer;
     auto fresh = authenticator_.refresh(connection, ask.repository, grant, answer->head, refuse_private(true), stop);
     if (!fresh) return tl::unexpected(fresh.error());
     grant = std::move(*fresh);
@@ -111,6 +127,7 @@ Outcome<Answer> Requester::follow(HttpConnection& connection, const Ask& ask, co
   Answer answer;
   answer.from = ask.url;
   answer.redirected = ask.redirected;
+  answer.left_registry = ask.left_registry;
   for (unsigned hops = 0;; ++hops) {
     HttpRequest request;
     request.method = ask.method;
@@ -123,16 +140,17 @@ Outcome<Answer> Requester::follow(HttpConnection& connection, const Ask& ask, co
       request.headers.push_back(
           {"Range", "bytes=" + std::to_string(ask.range->first) + "-" + std::to_string(ask.range->last)});
     }
-    if (!ask.without_authorization && !grant.header.empty() && may_send_authorization(registry_, answer.from)) {
+    answer.left_registry = answer.left_registry || !may_send_authorization(registry_, answer.from);
+    const bool shows_grant = !ask.without_authorization && !answer.left_registry;
+    answer.grant = shows_grant ? grant.number : 0;
+    if (!grant.header.empty() && shows_grant) {
       request.headers.push_back({"Authorization", grant.header});
     }
     request.total_timeout = ask.total_timeout;
     request.head_timeout = ask.head_timeout;
     request.refuse_private_addresses = refuse_private(answer.redirected);
 
-    Gate gate(
-        handler, answer.from, ask.redirect_is_final,
-        [&](const HttpHead& head) { return !answer.redirected && may_refresh(head); }, clock_);
+    Gate gate(handler, answer, ask.redirect_is_final, may_refresh, clock_);
     const auto begun = clock_.now();
     const auto done = connection.perform(request, gate, stop);
     answer.head = gate.head();

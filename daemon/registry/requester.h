@@ -3,7 +3,9 @@
 // a 401 with a new grant. Statuses of the final answer are the caller's affair. Thread-safe; a connection is not.
 
 #include <atomic>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "daemon/registry/auth.h"
@@ -13,12 +15,21 @@
 
 namespace pullama::registry {
 
+struct Answer {
+  HttpHead head;
+  Url from;
+  bool redirected = false;
+  bool left_registry = false;
+  std::uint64_t grant = 0;             // the number of the grant that was shown, 0: none
+  std::optional<HttpFailure> failure;  // the transfer broke off after its head, or the handler ended it
+};
+
 // Receives the final answer only: no redirects, no 401 that is tried again.
 class AnswerHandler {
  public:
   virtual ~AnswerHandler() = default;
-  // false ends the request; `from` is where the answer comes from.
-  virtual bool on_head(const HttpHead& head, const Url& from) = 0;
+  // false ends the request; `way` says where the answer comes from.
+  virtual bool on_head(const HttpHead& head, const Answer& way) = 0;
   virtual bool on_body(std::span<const std::byte> bytes) = 0;
   virtual bool on_tick() = 0;
 };
@@ -30,18 +41,12 @@ struct Ask {
   HttpBody* body = nullptr;
   bool without_authorization = false;
   bool redirect_is_final = false;  // an upload's 307 says where the bytes go: the caller's affair
-  bool redirected = false;  // the URL came from a redirect: no new grant after a 401, and addresses inside are refused
+  bool redirected = false;         // the URL came from a redirect: addresses inside are refused
+  bool left_registry = false;  // another host had a say in it: nothing of ours goes there, not even on the way back
   std::vector<Header> headers;
   std::optional<ByteRange> range;
   std::chrono::milliseconds total_timeout{0};
   std::chrono::milliseconds head_timeout{30'000};
-};
-
-struct Answer {
-  HttpHead head;
-  Url from;
-  bool redirected = false;
-  std::optional<HttpFailure> failure;  // the transfer broke off after its head, or the handler ended it
 };
 
 class Requester {
@@ -52,6 +57,9 @@ class Requester {
   const RegistryOptions& options() const { return options_; }
   const io::Clock& clock() const { return clock_; }
   const Authenticator& authenticator() const { return authenticator_; }
+  // Hosts that answered a range with all of the blob; known for the job's other blobs. `authority` as Url has it.
+  void note_without_ranges(const std::string& authority);
+  bool without_ranges(const std::string& authority) const;
   std::string user_agent() const;
   // From now on the one that also names an Ollama version (the answer to a 412).
   void name_ollama();
@@ -83,6 +91,8 @@ class Requester {
   Authenticator authenticator_;
   std::atomic<bool> registry_is_public_{false};
   std::atomic<bool> names_ollama_{false};
+  mutable std::mutex mutex_;  // guards the one below
+  std::set<std::string> without_ranges_;
 };
 
 // "ollama/0.32.0 (amd64 linux) pullama/<version>".

@@ -130,4 +130,9 @@ bool is_html(const HttpHead& head) {
   return type != nullptr && starts_ignoring_case(*type, "text/html");
 }
 
+bool is_multipart(const HttpHead& head) {
+  const auto* type = head.find("Content-Type");
+  return type != nullptr && starts_ignoring_case(*type, "multipart/");
+}
+
 }  // namespace pullama::registry

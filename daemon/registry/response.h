@@ -73,6 +73,7 @@ Fault fault_of_status(const HttpHead& head, std::string message, std::chrono::sy
 // Anything but "identity", or nothing, where we asked for identity.
 bool is_encoded(const HttpHead& head);
 bool is_html(const HttpHead& head);
+bool is_multipart(const HttpHead& head);
 
 constexpr bool is_success(int status) { return status >= 200 && status < 300; }
 

@@ -114,12 +114,10 @@ Result<Realm> judge_realm(const Url& registry, std::string_view text) {
   auto url = Url::parse(text);
   if (!url) return refused(registry, url.error().message);
   Realm realm;
-  const bool alias = are_aliases(registry, *url);
-  realm.is_own_host = url->host == registry.host || alias;
-  realm.may_sign = (url->host == registry.host && url->port == registry.port) || alias;
+  realm.may_sign = (url->host == registry.host && url->port == registry.port) || are_aliases(registry, *url);
   if (!url->is_https()) {
     if (registry.is_https()) return refused(registry, "http://" + url->authority() + " is not https");
-    if (!realm.is_own_host)
+    if (url->host != registry.host)
       return refused(registry, "http://" + url->authority() + " is neither https nor its own host");
   }
   realm.url = std::move(*url);

@@ -19,10 +19,9 @@ inline constexpr std::size_t kMaxTokenBytes = 32 * 1024;
 
 struct Realm {
   Url url;
-  // Same host and port as the registry, or both in one set of aliases: our signature may go there.
+  // Same host and port as the registry, or both in one set of aliases: our signature, and the login that the user set
+  // for the registry, may go there.
   bool may_sign = false;
-  // Same host, whatever the port, or an alias: credentials that the user set for the registry may go there.
-  bool is_own_host = false;
 };
 
 // kAuthFailed where nobody may be asked at all: no https (http only for a registry that is http itself, on its own

@@ -5,78 +5,15 @@
 #include <barrier>
 #include <thread>
 
-#include "tests/daemon/registry/registry_fixture.h"
+#include "tests/daemon/registry/blob_source_fixture.h"
 
 using namespace pullama::registry;
+using namespace pullama::testing::blob;
 using pullama::ErrorCode;
 using pullama::testing::FakeReply;
 using pullama::testing::kHexA;
 using pullama::testing::RegistryFixture;
 using Kind = Fault::Kind;
-
-namespace {
-
-constexpr std::uint64_t kSize = 100;
-constexpr const char* kCdn = "https://cdn.example/d?Signature=hush%2B%2f";
-
-std::string content() {
-  std::string text;
-  for (std::size_t i = 0; i < kSize; ++i) text += static_cast<char>('!' + i % 90);
-  return text;
-}
-
-class Sink final : public BlobSink {
- public:
-  bool on_whole_body() override {
-    ++whole_bodies;
-    return take_whole;
-  }
-  bool on_bytes(std::uint64_t offset, std::span<const std::byte> bytes) override {
-    if (got.empty()) first = offset;
-    CHECK(offset == first + got.size());
-    got.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    return got.size() < stop_after;
-  }
-  bool on_tick() override { return ticking; }
-
-  std::string got;
-  std::uint64_t first = 0;
-  unsigned whole_bodies = 0;
-  bool take_whole = true, ticking = true;
-  std::size_t stop_after = 1'000'000;
-};
-
-FakeReply part(std::uint64_t first, std::uint64_t last) {
-  return {206,
-          {{"Content-Range", "bytes " + std::to_string(first) + "-" + std::to_string(last) + "/100"}},
-          content().substr(first, last - first + 1)};
-}
-
-FakeReply moved(const std::string& to = kCdn) { return {307, {{"Location", to}}, "Temporary Redirect"}; }
-
-struct Pull {
-  Pull()
-      : registry(fixture.make()),
-        source(registry.blob(fixture.model(), fixture.digest(), kSize)),
-        connection(registry.connect()) {}
-  Outcome<void> fetch(std::uint64_t first, std::uint64_t last) {
-    sink.got.clear();
-    return source->fetch(*connection, {first, last}, sink, {});
-  }
-  Fault fault(std::uint64_t first = 10, std::uint64_t last = 19) {
-    auto result = fetch(first, last);
-    REQUIRE_FALSE(result);
-    CHECK(result.error().error.message.find("hush") == std::string::npos);
-    return result.error();
-  }
-  RegistryFixture fixture;
-  Registry registry;
-  std::unique_ptr<BlobSource> source;
-  std::unique_ptr<HttpConnection> connection;
-  Sink sink;
-};
-
-}  // namespace
 
 TEST_CASE("the first range finds the place, all others go there directly, byte for byte") {
   Pull pull;
@@ -225,15 +162,18 @@ TEST_CASE("a blob that the registry lacks is named by digest and host") {
 
 TEST_CASE("bodies that are not what was asked for deliver nothing") {
   const auto body = content();
-  for (const auto& reply :
-       std::vector<FakeReply>{{206, {}, body},
-                              {206, {{"Content-Range", "bytes 0-9/100"}}, body},
-                              {206, {{"Content-Range", "bytes 10-20/100"}}, body},
-                              {206, {{"Content-Range", "bytes 10-19/99"}}, body},
-                              {206, {{"Content-Type", "multipart/byteranges; boundary=x"}}, body},
-                              {206, {{"Content-Range", "bytes 10-19/100"}, {"Content-Encoding", "gzip"}}, body},
-                              {206, {{"Content-Range", "bytes 10-19/100"}, {"Content-Type", "text/html"}}, body},
-                              {200, {{"Content-Type", "Text/HTML; charset=utf-8"}}, "<html>"}}) {
+  for (const auto& reply : std::vector<FakeReply>{
+           {206, {}, body},
+           {206, {{"Content-Range", "bytes 0-9/100"}}, body},
+           {206, {{"Content-Range", "bytes 10-20/100"}}, body},
+           {206, {{"Content-Range", "bytes 10-19/99"}}, body},
+           {206, {{"Content-Type", "multipart/byteranges; boundary=x"}}, body},
+           {206, {{"Content-Range", "bytes 10-19/100"}, {"Content-Encoding", "gzip"}}, body},
+           {206, {{"Content-Range", "bytes 10-19/100"}, {"Content-Type", "text/html"}}, body},
+           {206, {{"Content-Range", "bytes 10-19/100"}, {"Content-Type", "multipart/byteranges; boundary=x"}}, body},
+           {206, {{"Content-Range", "bytes 10-19/100"}, {"Content-Length", "9"}}, "<!DOCTYPE"},
+           {200, {{"Content-Length", "21"}}, R"({"error":"try later"})"},
+           {200, {{"Content-Type", "Text/HTML; charset=utf-8"}}, "<html>"}}) {
     Pull pull;
     pull.fixture.http.reply(pull.fixture.blob_url(), reply);
     CHECK(pull.fault().kind == Kind::kProtocol);
