@@ -23,7 +23,11 @@ Fault local_fault(std::string message) {
 class Fetcher {
  public:
   Fetcher(ConnectionContext& context, unsigned id, std::stop_token stop)
-      : context_(context), id_(id), stop_(std::move(stop)), sink_(context, id, stop_), retry_(context.max_retries) {}
+      : context_(context),
+        id_(id),
+        stop_(std::move(stop)),
+        sink_(context, id, stop_),
+        retry_(context.max_retries, &context.refusals) {}
 
   void run() {
     auto connection = context_.registry.connect();
@@ -87,10 +91,12 @@ class Fetcher {
 
   Error final_error(const Fault& fault, const RetryPolicy::Decision& decision) const {
     Error error = fault.error;
-    if (fault.kind != Fault::Kind::kPermanent) {
-      error.message = fmt::format("blob {} from {}: {} (given up after {} tries)", context_.blob.digest.str(),
-                                  context_.source.host(), error.message, decision.attempt + 1);
-    }
+    if (fault.kind == Fault::Kind::kPermanent) return error;
+    std::string tried = fmt::format("{} tries", decision.attempt + 1);
+    if (fault.kind == Fault::Kind::kUrlRefused) tried = fmt::format("{} new URLs", decision.attempt);
+    if (fault.kind == Fault::Kind::kTokenRefused) tried = fmt::format("{} new tokens", decision.attempt);
+    error.message = fmt::format("blob {} from {}: {} (given up after {})", context_.blob.digest.str(),
+                                context_.source.host(), error.message, tried);
     return error;
   }
 

@@ -8,6 +8,7 @@
 
 #include "daemon/engine/progress.h"
 #include "daemon/engine/rate_limit.h"
+#include "daemon/engine/retry.h"
 #include "daemon/engine/transfer_state.h"
 #include "daemon/io/clock.h"
 #include "daemon/io/file_system.h"
@@ -26,6 +27,7 @@ struct ConnectionContext {
   RateLimit& job_rate_limit;  // this job's
   std::uint64_t job = 0;      // key for the fair turn
   std::optional<unsigned> max_retries;
+  Refusals& refusals;  // of this blob
   ProgressSink& sink;
   BlobRef blob;
   std::function<void()> on_retry;             // counts; from any thread

@@ -67,6 +67,8 @@ TransferResult Transfer::run(ChunkPlan plan, std::optional<io::Sha256::Midstate>
   CheckpointWriter writer(parts_.fs, parts_.partial, parts_.lock, state, parts_.blob, restarts,
                           parts_.checkpoint_interval, parts_.sink);
 
+  if (!parts_.source.ranges_supported()) state.expect_whole_body();
+  Refusals refusals;
   std::stop_source stop_all;
   const std::stop_callback forward(stop, [&] { stop_all.request_stop(); });
   std::atomic<std::uint64_t> generation{0};
@@ -79,6 +81,7 @@ TransferResult Transfer::run(ChunkPlan plan, std::optional<io::Sha256::Midstate>
                             parts_.job_rate_limit,
                             parts_.job,
                             parts_.max_retries,
+                            refusals,
                             parts_.sink,
                             parts_.blob,
                             [&] { parts_.retries.fetch_add(1); },

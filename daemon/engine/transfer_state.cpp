@@ -131,6 +131,11 @@ void TransferState::release(unsigned id, std::uint64_t at, std::optional<io::Xxh
   work_.notify_all();
 }
 
+void TransferState::expect_whole_body() {
+  const std::lock_guard lock(mutex_);
+  single_ = true;
+}
+
 bool TransferState::take_whole_body(unsigned id) {
   const std::lock_guard lock(mutex_);
   single_ = true;

@@ -47,6 +47,8 @@ class TransferState {
   Committed commit(unsigned id, std::uint64_t offset, std::uint64_t bytes, const io::Xxh3& state);
   // The claim is given back; `at` and `state`: how far its last chunk came.
   void release(unsigned id, std::uint64_t at, std::optional<io::Xxh3> state);
+  // The server is known to send whole bodies only: one connection from the start.
+  void expect_whole_body();
   // The server sends whole bodies only. True for the one connection that may take one; the others then find no work.
   bool take_whole_body(unsigned id);
   // Waits until `offset` is inside the window; false on stop or end.

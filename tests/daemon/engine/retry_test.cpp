@@ -100,6 +100,35 @@ TEST_CASE("progress starts the count of refused URLs over") {
   }
 }
 
+TEST_CASE("refused URLs and tokens are counted over all connections of a blob, each once") {
+  engine::Refusals refusals;
+  RetryPolicy one(6, &refusals), other(6, &refusals);
+  const auto refused = [](Fault::Kind kind, std::uint64_t which) {
+    auto result = fault(kind);
+    result.refused = which;
+    return result;
+  };
+  for (const auto kind : {Fault::Kind::kUrlRefused, Fault::Kind::kTokenRefused}) {
+    const std::uint64_t max =
+        kind == Fault::Kind::kUrlRefused ? RetryPolicy::kMaxUrlRefreshes : RetryPolicy::kMaxTokenRefreshes;
+    for (std::uint64_t i = 1; i <= max; ++i) {
+      // Both meet each of them.
+      CHECK(one.on_fault(refused(kind, i), 0, 0, 0.5).attempt == i);
+      CHECK(other.on_fault(refused(kind, i), 0, 0, 0.5).attempt == i);
+    }
+    CHECK(other.on_fault(refused(kind, max + 1), 0, 0, 0.5).give_up);
+    CHECK(one.on_fault(refused(kind, max + 1), 0, 0, 0.5).give_up);
+    CHECK_FALSE(one.on_fault(refused(kind, max + 2), 100, 0, 0.5).give_up);
+  }
+}
+
+TEST_CASE("a 503 after 64 KiB gained is free too, unless the server says how long to wait") {
+  RetryPolicy retry(6);
+  CHECK(retry.on_fault(fault(Fault::Kind::kThrottled), 1 << 20, 1 << 20, 0.5).wait == 0ms);
+  CHECK(retry.on_fault(fault(Fault::Kind::kThrottled), 1 << 20, 1 << 20, 0.5).wait > 0ms);
+  CHECK(retry.on_fault(fault(Fault::Kind::kThrottled, 7s), 2 << 20, 2 << 20, 0.5).wait == 7s);
+}
+
 TEST_CASE("a token is renewed three times without progress") {
   RetryPolicy retry(6);
   for (int i = 0; i < 3; ++i) CHECK_FALSE(retry.on_fault(fault(Fault::Kind::kTokenRefused), 0, 0, 0.5).give_up);

@@ -1,0 +1,95 @@
+// Pulls from servers that behave badly: no ranges, pages, links and tokens that are refused for ever.
+
+#include <doctest/doctest.h>
+
+#include "daemon/store/models_dir.h"
+#include "tests/daemon/engine/pull_fixture.h"
+
+using namespace pullama;
+using testing::content;
+using testing::PullFixture;
+
+TEST_CASE("a resume at a server without ranges waits for what it passes over, as long as that moves") {
+  PullFixture f;
+  const std::string model = content(6'000'000, 1);
+  f.registry.add_model("ns/m", "latest", {model, "{}"});
+  const Digest digest = f.registry.add_blob(model);
+  std::atomic<unsigned> asked{0};
+  f.registry.set_hook([&](const testing::Request& request, testing::Answer& answer) {
+    if (request.path.find(digest.str()) == std::string::npos) return;
+    answer = testing::Answer{200, {}, model, std::nullopt, false};
+    if (asked++ == 0) answer.close_after = 5'000'000;
+  });
+  // 64 KiB a second: what is there already takes longer to come than silence is borne.
+  f.registry.set_on_piece([&](std::uint64_t) { f.clock.advance(std::chrono::seconds(1)); });
+  f.request.connections = 1;
+  f.request.max_retries = 2;
+  const auto summary = f.pull();
+  REQUIRE_MESSAGE(summary, summary.error().message);
+  CHECK(f.read(store::blob_path(digest)) == model);
+  CHECK(asked == 2);
+}
+
+TEST_CASE("a page that is shorter than the blob does not spoil it") {
+  PullFixture f;
+  const std::string model = content(3'000'000, 1);
+  f.registry.add_model("ns/m", "latest", {model, "{}"});
+  const Digest digest = f.registry.add_blob(model);
+  std::atomic<unsigned> asked{0};
+  f.registry.set_hook([&](const testing::Request& request, testing::Answer& answer) {
+    if (request.path.find(digest.str()) == std::string::npos || asked++ > 0) return;
+    answer = testing::Answer{200, {}, R"({"error":"try later"})", std::nullopt, false};
+  });
+  REQUIRE(f.pull());
+  CHECK(f.sink.count<engine::BlobRestarted>() == 0);
+  CHECK(f.registry.blob_bytes_served() <= model.size() + 100);
+}
+
+TEST_CASE("signed URLs that are refused for ever are asked for six times a blob, however many connections there are") {
+  for (const unsigned connections : {1U, 8U}) {
+    PullFixture f;
+    const std::string model = content(20'000'000, 1);
+    f.registry.add_model("ns/m", "latest", {model, "{}"});
+    const Digest digest = f.registry.add_blob(model);
+    std::atomic<unsigned> resolved{0};
+    f.registry.set_hook([&](const testing::Request& request, testing::Answer& answer) {
+      if (request.path.find(digest.str()) == std::string::npos) return;
+      answer = testing::Answer{403, {}, "<Error><Code>AccessDenied</Code></Error>", std::nullopt, false};
+      if (request.host != "mem.test") return;
+      answer.status = 307;
+      answer.headers.push_back({"Location", "https://cdn.test/" + digest.str() + "?n=" + std::to_string(++resolved)});
+    });
+    f.request.connections = connections;
+    const auto result = f.pull();
+    REQUIRE_FALSE(result);
+    CHECK(resolved == 6);
+    CHECK_MESSAGE(result.error().message.find("5 new URLs") != std::string::npos, result.error().message);
+  }
+}
+
+TEST_CASE("a blob that no token opens costs no more tokens for many connections") {
+  for (const unsigned connections : {1U, 8U}) {
+    PullFixture f;
+    const std::string model = content(20'000'000, 1);
+    f.registry.add_model("ns/m", "latest", {model, "{}"});
+    const Digest digest = f.registry.add_blob(model);
+    std::atomic<unsigned> tokens{0};
+    f.registry.set_hook([&](const testing::Request& request, testing::Answer& answer) {
+      if (request.path == "/token") {
+        answer = testing::Answer{200, {}, R"({"token":"t)" + std::to_string(++tokens) + "\"}", std::nullopt, false};
+      } else if (request.path.find(digest.str()) != std::string::npos) {
+        answer = testing::Answer{401,
+                                 {{"WWW-Authenticate", R"(Bearer realm="https://mem.test/token",service="s")"}},
+                                 "",
+                                 std::nullopt,
+                                 false};
+      }
+    });
+    f.request.connections = connections;
+    const auto result = f.pull();
+    REQUIRE_FALSE(result);
+    CHECK(result.error().code == ErrorCode::kAuthFailed);
+    // One to begin with, three more, and one whose refusal ended it on another connection meanwhile.
+    CHECK(tokens <= 5);
+  }
+}
