@@ -64,10 +64,8 @@ std::optional<std::string_view> cut_last(std::string_view& text, char separator)
   return after;
 }
 
-bool is_scheme(std::string_view text) {
-  return !text.empty() &&
-         std::all_of(text.begin(), text.end(), [](char c) { return is_alnum(c) || c == '+' || c == '-' || c == '.'; });
-}
+// A name with another one would be pulled by http all the same, and somebody has meant something else by it.
+bool is_scheme(std::string_view text) { return text == "http" || text == "https"; }
 
 }  // namespace
 
@@ -92,7 +90,8 @@ Result<ModelName> ModelName::parse(std::string_view text) {
   }
   if (text.empty()) return invalid(text, "it is empty");
   if (text.find('@') != std::string_view::npos) return invalid(text, "a model is named by its tag, not by a digest");
-  if (!is_scheme(scheme)) return invalid(text, fmt::format("'{}' is no scheme", printable(scheme, 90)));
+  if (!is_scheme(scheme))
+    return invalid(text, fmt::format("'{}://' is neither http:// nor https://", printable(scheme, 90)));
   for (const auto& [part, value] : {std::pair{kHost, host}, {kNamespace, ns}, {kModel, model}, {kTag, tag}}) {
     std::string why = complaint(part, value);
     if (why.empty()) continue;
