@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "daemon/io/file_system_posix.h"
+#include "daemon/io/os_error.h"
 #include "daemon/store/leftovers.h"
 
 namespace pullama {
@@ -22,12 +23,22 @@ Error held_by_another(const std::string& models_dir, const std::optional<store::
           fmt::format("use that one: --socket {}", holder->socket), 0};
 }
 
+// Whether the folder that was opened is still the one at its path.
+bool is_at_its_path(const Store& store) {
+  const auto now = io::PosixFileSystem::open(store.models_dir, false);
+  if (!now) return false;
+  const auto there = (*now)->stat(".");
+  const auto opened = store.fs->stat(".");
+  return there && opened && there->same_file(*opened);
+}
+
 }  // namespace
 
 // Two paths may lead to one folder; a second lock on it would meet our own.
 Store* Stores::known(const std::string& models_dir) {
   for (const auto& store : stores_) {
     std::error_code error;
+    if (store->gone) continue;
     if (store->models_dir == models_dir || std::filesystem::equivalent(store->models_dir, models_dir, error)) {
       return store.get();
     }
@@ -35,24 +46,38 @@ Store* Stores::known(const std::string& models_dir) {
   return nullptr;
 }
 
+Status Stores::lock(Store& store) {
+  std::optional<store::DaemonIdentity> holder;
+  auto held = store::DaemonLock::acquire(*store.fs, self_, holder);
+  // One that has just taken it says a moment later who it is.
+  for (int tries = 0; !held && held.error().code == ErrorCode::kLocked && !holder && tries < 5; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    held = store::DaemonLock::acquire(*store.fs, self_, holder);
+  }
+  if (!held && held.error().code == ErrorCode::kLocked) return fail(held_by_another(store.models_dir, holder));
+  if (!held) return fail(held.error());
+  store.lock = std::move(*held);
+  return {};
+}
+
 Result<Store*> Stores::writable(const std::string& models_dir) {
-  const std::lock_guard lock(mutex_);
-  if (Store* store = known(models_dir)) return store;
+  const std::lock_guard guard(mutex_);
+  if (Store* store = known(models_dir)) {
+    if (is_at_its_path(*store)) {
+      const auto ours = store->lock->still_ours();
+      if (!ours) return fail(ours.error());
+      if (*ours) return store;
+      if (auto locked = lock(*store); !locked) return fail(locked.error());
+      return store;
+    }
+    store->gone = true;
+  }
   auto fs = io::PosixFileSystem::open(models_dir, true);
   if (!fs) return fail(fs.error());
   auto store = std::make_unique<Store>();
   store->models_dir = models_dir;
   store->fs = std::move(*fs);
-  std::optional<store::DaemonIdentity> holder;
-  auto held = store::DaemonLock::acquire(*store->fs, self_, holder);
-  // One that has just taken it says a moment later who it is.
-  for (int tries = 0; !held && held.error().code == ErrorCode::kLocked && !holder && tries < 5; ++tries) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    held = store::DaemonLock::acquire(*store->fs, self_, holder);
-  }
-  if (!held && held.error().code == ErrorCode::kLocked) return fail(held_by_another(models_dir, holder));
-  if (!held) return fail(held.error());
-  store->lock = std::move(*held);
+  if (auto locked = lock(*store); !locked) return fail(locked.error());
   if (const std::size_t swept = store::remove_leftovers(*store->fs); swept > 0) {
     spdlog::info("{}: removed {} temporaries that a crash left", models_dir, swept);
   }
@@ -62,12 +87,12 @@ Result<Store*> Stores::writable(const std::string& models_dir) {
 
 Result<std::shared_ptr<io::FileSystem>> Stores::readable(const std::string& models_dir) {
   const std::lock_guard lock(mutex_);
-  if (Store* store = known(models_dir)) {
+  if (Store* store = known(models_dir); store != nullptr && is_at_its_path(*store)) {
     // Stores live as long as the process; the empty owner only lends.
     return std::shared_ptr<io::FileSystem>(std::shared_ptr<void>(), store->fs.get());
   }
   auto fs = io::PosixFileSystem::open(models_dir, false);
-  if (!fs && fs.error().code == ErrorCode::kNotFound) {
+  if (!fs && io::is_missing(fs.error())) {
     return fail(ErrorCode::kInvalidArgument, fmt::format("there is no models dir {}", models_dir),
                 "--models-dir names it, else $OLLAMA_MODELS, else ~/.ollama/models");
   }
@@ -95,6 +120,7 @@ Status Stores::announce(const std::string& socket) {
   const std::lock_guard lock(mutex_);
   self_.socket = socket;
   for (const auto& store : stores_) {
+    if (store->gone) continue;
     if (auto said = store->lock->announce(self_); !said) return said;
   }
   return {};

@@ -23,6 +23,7 @@ struct Store {
   std::unique_ptr<store::Ledger> ledger;
   engine::SpaceReservations space;
   store::InUse in_use;
+  bool gone = false;  // another folder lies at its path now; what runs in it ends there
 };
 
 class Stores {
@@ -30,7 +31,8 @@ class Stores {
   explicit Stores(store::DaemonIdentity self) : self_(std::move(self)) {}
 
   // For transfers: made where it is missing, locked. kLocked names the socket of the daemon that has it. The reference
-  // lives as long as this.
+  // lives as long as this. A .pullm that somebody removed is made and locked again; a models dir in whose place another
+  // one lies is opened anew.
   Result<Store*> writable(const std::string& models_dir);
   // For looking only: no lock, nothing is made. kInvalidArgument where there is no such folder.
   Result<std::shared_ptr<io::FileSystem>> readable(const std::string& models_dir);
@@ -43,6 +45,7 @@ class Stores {
 
  private:
   Store* known(const std::string& models_dir);
+  Status lock(Store& store);
 
   std::mutex mutex_;  // guards all below
   store::DaemonIdentity self_;

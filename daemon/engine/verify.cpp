@@ -13,6 +13,7 @@
 #include "daemon/engine/blob_hash.h"
 #include "daemon/engine/blob_repair.h"
 #include "daemon/engine/speed_meter.h"
+#include "daemon/io/os_error.h"
 #include "daemon/io/thread_start.h"
 #include "daemon/store/in_use.h"
 #include "daemon/store/manifests.h"
@@ -99,7 +100,7 @@ class Verification {
     std::map<Digest, std::size_t> index;
     for (const ModelName& name : *names) {
       const auto read = manifests_.read(name);
-      if (!read && read.error().code == ErrorCode::kNotFound) continue;  // removed since
+      if (!read && io::is_missing(read.error())) continue;  // removed since
       if (!read) {
         broken_.emplace_back(
             name, Finding{Finding::Kind::kBrokenManifest, std::nullopt, {name.display()}, read.error().message, false});
@@ -123,7 +124,7 @@ class Verification {
         item->finding =
             Finding{kind, item->blob.digest, display(item->models), store_.fs.native_path(path) + " " + what, false};
       };
-      if (!stat && stat.error().code == ErrorCode::kNotFound) {
+      if (!stat && io::is_missing(stat.error())) {
         found(Finding::Kind::kMissing, "is missing");
       } else if (!stat) {
         found(Finding::Kind::kDamaged, "cannot be looked at: " + stat.error().message);
@@ -206,7 +207,7 @@ class Verification {
       item.finding = Finding{kind, digest, display(item.models), store_.fs.native_path(path) + " " + what, false};
     };
     const auto file = store_.fs.open(path, io::OpenMode::kRead);
-    if (!file && file.error().code == ErrorCode::kNotFound) return damaged(Finding::Kind::kMissing, "is missing");
+    if (!file && io::is_missing(file.error())) return damaged(Finding::Kind::kMissing, "is missing");
     if (!file) return damaged(Finding::Kind::kDamaged, "cannot be read: " + file.error().message);
     const auto before = (*file)->stat();
     const std::vector<store::ChunkSum> known = store_.ledger.chunks(digest);
@@ -316,7 +317,7 @@ class Verification {
     if (!pending) return fail(pending.error());
     for (const store::PendingPull& pull : *pending) needed->insert(pull.blobs.begin(), pull.blobs.end());
     auto entries = store_.fs.list(store::kBlobsDir);
-    if (!entries && entries.error().code == ErrorCode::kNotFound) return {};
+    if (!entries && io::is_missing(entries.error())) return {};
     if (!entries) return fail(entries.error());
     std::sort(entries->begin(), entries->end(), [](const auto& a, const auto& b) { return a.name < b.name; });
     for (const io::DirectoryEntry& entry : *entries) {

@@ -1,5 +1,7 @@
 #include "daemon/io/atomic_write.h"
 
+#include "daemon/io/os_error.h"
+
 namespace pullama::io {
 namespace {
 
@@ -21,7 +23,7 @@ Status atomic_write(FileSystem& fs, const std::string& path, std::string_view co
                     const std::string& temporary) {
   const std::string temp = temporary.empty() ? path + ".tmp" : temporary;
   // What lies there is somebody's leftover, perhaps a planted link: it goes, and ours is a new inode.
-  if (auto removed = fs.remove(temp); !removed && removed.error().code != ErrorCode::kNotFound) return removed;
+  if (auto removed = fs.remove(temp); !removed && !is_missing(removed.error())) return removed;
 
   Status done = write_whole(fs, temp, content, mode);
   if (done) done = fs.rename(temp, path);

@@ -67,7 +67,7 @@ Result<Descriptor> open_noting_links(int at, std::string path, const std::string
       Error error = os_error("open", native, errno);
       if (links > 0) {
         // Not "missing": whoever looks for what is not there yet must not take this for an empty folder.
-        error.code = ErrorCode::kInternal;
+        error.os_error = ENODEV;
         error.hint = "it is a symbolic link to " + path + ": is that disk mounted?";
       }
       return fail(std::move(error));
@@ -147,7 +147,7 @@ Result<Beneath> Beneath::open(const std::string& models_dir, bool create) {
   beneath.models_dir_ = without_trailing_slashes(models_dir);
   std::vector<uid_t> link_owners;
   auto root = open_noting_links(AT_FDCWD, beneath.models_dir_, beneath.models_dir_, link_owners);
-  if (!root && root.error().code == ErrorCode::kNotFound && link_owners.empty() && create) {
+  if (!root && is_missing(root.error()) && link_owners.empty() && create) {
     if (auto made = make_models_dir(beneath.models_dir_); !made) return fail(made.error());
     root = open_noting_links(AT_FDCWD, beneath.models_dir_, beneath.models_dir_, link_owners);
   }
@@ -200,7 +200,7 @@ Result<Descriptor> Beneath::walk(const std::string& path, bool create) const {
   for (const std::string& part : *parts) {
     so_far += so_far.empty() ? part : "/" + part;
     auto next = step(current.get(), part, so_far);
-    if (!next && create && next.error().code == ErrorCode::kNotFound) {
+    if (!next && create && is_missing(next.error())) {
       if (auto made = make(current.get(), part, so_far); !made) return fail(made.error());
       next = step(current.get(), part, so_far);
     }

@@ -7,7 +7,7 @@
 // Durability is said with each operation: what a call returned for may still be lost by a power cut unless it says
 // "durable". All functions may be called from any thread but the control thread: they block. Errors carry errno in
 // Error::os_error; ENOSPC and EDQUOT are kDiskFull, EACCES, EPERM, EROFS and ELOOP (a symlink in the way) kPermission,
-// ENOENT kNotFound, EXDEV of rename, link and reflink kUnsupported, others kInternal. A path that is empty, absolute or
+// EXDEV of rename, link and reflink kUnsupported, others kInternal. A path that is empty, absolute or
 // has an empty,
 // "." or ".." component is kInvalidArgument; "." alone names the models dir itself where a folder is wanted.
 // Files and folders that are made get the store's owner when we run as root, whatever the umask.
@@ -95,7 +95,7 @@ class FileSystem {
   virtual Status rename(const std::string& from, const std::string& to) = 0;
   // A hard link; fails with EEXIST where `to` exists. Durable after sync_directory.
   virtual Status link(const std::string& from, const std::string& to) = 0;
-  // A missing file is kNotFound. Durable after sync_directory.
+  // Of a missing file: io::is_missing(). Durable after sync_directory.
   virtual Status remove(const std::string& path) = 0;
   // An empty folder.
   virtual Status remove_directory(const std::string& path) = 0;

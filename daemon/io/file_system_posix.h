@@ -15,7 +15,7 @@ class PosixFile;
 
 class PosixFileSystem final : public FileSystem {
  public:
-  // `models_dir` is an absolute path. kNotFound where it is missing, unless `create`.
+  // `models_dir` is an absolute path. is_missing() where it is not there, unless `create`.
   static Result<std::unique_ptr<PosixFileSystem>> open(const std::string& models_dir, bool create);
 
   Result<std::unique_ptr<File>> open(const std::string& path, OpenMode how, unsigned mode = 0644) override;

@@ -16,8 +16,6 @@ ErrorCode code_of(int error_number) {
     case EROFS:
     case ELOOP:
       return ErrorCode::kPermission;
-    case ENOENT:
-      return ErrorCode::kNotFound;
     default:
       return ErrorCode::kInternal;
   }
@@ -54,6 +52,8 @@ std::string sentence(std::string_view operation, const std::string& path, int er
 Error os_error(std::string_view operation, const std::string& path, int error_number) {
   return {code_of(error_number), sentence(operation, path, error_number), hint_of(error_number), error_number};
 }
+
+bool is_missing(const Error& error) { return error.os_error == ENOENT; }
 
 Error unsupported(std::string_view operation, const std::string& path, int error_number) {
   return {ErrorCode::kUnsupported, sentence(operation, path, error_number), {}, error_number};

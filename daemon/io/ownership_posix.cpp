@@ -10,7 +10,7 @@
 namespace pullama::io {
 
 Owner heir_of(uid_t uid, gid_t gid) {
-  if (::geteuid() != 0 || uid == 0) return std::nullopt;
+  if (::geteuid() != 0) return std::nullopt;
   return std::pair(uid, gid);
 }
 

@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "daemon/io/atomic_write.h"
+#include "daemon/io/os_error.h"
 
 namespace pullama::queue {
 namespace {
@@ -36,7 +37,7 @@ Result<std::string> set_aside(io::FileSystem& fs, const std::string& path, std::
 
 Result<Decoded> load(io::FileSystem& fs, const std::string& path, const std::string& models_dir, std::int64_t now_ms) {
   const auto text = fs.read_file(path, kMaxQueueFileBytes);
-  if (!text && text.error().code == ErrorCode::kNotFound) return Decoded{};
+  if (!text && io::is_missing(text.error())) return Decoded{};
   // Longer than any queue is corrupt as well; everything else that cannot be read must not be replaced later.
   if (!text && text.error().code != ErrorCode::kCorrupt) return fail(text.error());
   auto decoded = text ? decode(*text, models_dir) : Result<Decoded>(fail(text.error()));

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "daemon/io/os_error.h"
 #include "daemon/store/models_dir.h"
 
 namespace pullama::store {
@@ -20,7 +21,7 @@ Result<bool> is_at_its_path(io::FileSystem& fs, const std::string& path, io::Fil
   auto ours = file.stat();
   if (!ours) return fail(ours.error());
   auto there = fs.stat(path);
-  if (!there && there.error().code == ErrorCode::kNotFound) return false;
+  if (!there && io::is_missing(there.error())) return false;
   if (!there) return fail(there.error());
   return there->same_file(*ours);
 }
@@ -73,7 +74,7 @@ Status BlobLock::release() {
     removed = fail(ours.error());
   } else if (*ours) {
     removed = fs_->remove(path_);
-    if (!removed && removed.error().code == ErrorCode::kNotFound) removed = {};
+    if (!removed && io::is_missing(removed.error())) removed = {};
   }
   file_.reset();  // only now: whoever gets the lock next finds it removed, and tries again
   return removed;

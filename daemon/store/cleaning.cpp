@@ -6,6 +6,7 @@
 #include <set>
 #include <string_view>
 
+#include "daemon/io/os_error.h"
 #include "daemon/store/blob_lock.h"
 #include "daemon/store/manifests.h"
 #include "daemon/store/models_dir.h"
@@ -102,7 +103,7 @@ class Cleaner {
 
   Result<std::vector<io::DirectoryEntry>> entries_of(const char* folder) const {
     auto entries = fs_.list(folder);
-    if (!entries && entries.error().code == ErrorCode::kNotFound) return std::vector<io::DirectoryEntry>();
+    if (!entries && io::is_missing(entries.error())) return std::vector<io::DirectoryEntry>();
     if (entries) {
       std::sort(entries->begin(), entries->end(), [](const auto& a, const auto& b) { return a.name < b.name; });
       std::erase_if(*entries, [](const auto& entry) { return entry.kind == Kind::kDirectory; });
@@ -152,7 +153,7 @@ class Cleaner {
   Result<std::uint64_t> frees(const std::string& path, const std::vector<std::string>& going,
                               std::set<std::pair<std::uint64_t, std::uint64_t>>& counted) const {
     const auto stat = fs_.stat(path);
-    if (!stat && stat.error().code == ErrorCode::kNotFound) return 0;
+    if (!stat && io::is_missing(stat.error())) return 0;
     if (!stat) return fail(stat.error());
     std::uint64_t names = 0;
     for (const std::string& other : going) {
@@ -181,7 +182,7 @@ class Cleaner {
   // Another process transfers it. Changes nothing.
   Result<bool> is_locked(const Digest& digest) const {
     const auto file = fs_.open(blob_lock_path(digest), io::OpenMode::kRead);
-    if (!file && file.error().code == ErrorCode::kNotFound) return false;
+    if (!file && io::is_missing(file.error())) return false;
     if (!file) return fail(file.error());
     const auto locked = (*file)->try_lock();
     if (!locked) return fail(locked.error());
@@ -228,7 +229,7 @@ class Cleaner {
   Status remove_file(const CleanedFile& file) {
     if (!request_.dry_run) {
       auto removed = fs_.remove(file.path);
-      if (!removed && removed.error().code == ErrorCode::kNotFound) return {};
+      if (!removed && io::is_missing(removed.error())) return {};
       if (!removed) return removed;
       touched_.insert(file.path.substr(0, file.path.rfind('/')));
     }

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "daemon/io/os_error.h"
 #include "daemon/store/models_dir.h"
 
 namespace pullama::store {
@@ -70,7 +71,7 @@ Result<bool> DaemonLock::still_ours() const {
   auto ours = file_->stat();
   if (!ours) return fail(ours.error());
   auto there = fs_->stat(kDaemonLock);
-  if (!there && there.error().code == ErrorCode::kNotFound) return false;
+  if (!there && io::is_missing(there.error())) return false;
   if (!there) return fail(there.error());
   return there->same_file(*ours);
 }

@@ -1,7 +1,7 @@
 #pragma once
 // .pullm/keep: a second name (hard link) for each partial and each blob of a model whose manifest is not written yet.
 // An Ollama server deletes both kinds from blobs/ at its start; the link brings them back. Where hard links cannot be
-// made, everything here succeeds without effect. A link made or removed changes the file's ctime: see
+// made, or not by us, everything here succeeds without effect. A link made or removed changes the file's ctime: see
 // Ledger::carry_over. Thread-safe (the file system is).
 
 #include "common/digest.h"

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <system_error>
 
+#include "daemon/io/os_error.h"
 #include "daemon/store/models_dir.h"
 
 namespace pullama::store {
@@ -265,7 +266,7 @@ class SqliteLedger final : public Ledger {
     started_over_ = true;
     auto aside = fs_.rename(kHistoryFile, kSetAside);
     // What cannot be renamed (a folder, say) or removed stays, and opening fails once more.
-    if (!aside && aside.error().code != ErrorCode::kNotFound) static_cast<void>(fs_.remove(kHistoryFile));
+    if (!aside && !io::is_missing(aside.error())) static_cast<void>(fs_.remove(kHistoryFile));
     remove_sidecars();
     if (open() != SQLITE_OK) database_.reset();
   }

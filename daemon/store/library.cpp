@@ -10,6 +10,7 @@
 #include <unordered_set>
 
 #include "common/utf8.h"
+#include "daemon/io/os_error.h"
 #include "daemon/io/thread_start.h"
 #include "daemon/store/model_texts.h"
 #include "daemon/store/models_dir.h"
@@ -27,7 +28,7 @@ constexpr std::string_view kImagePrefix = "application/vnd.ollama.image.";
 Result<std::unordered_set<std::string>> blob_names(io::FileSystem& fs) {
   std::unordered_set<std::string> names;
   auto entries = fs.list(kBlobsDir);
-  if (!entries && entries.error().code == ErrorCode::kNotFound) return names;
+  if (!entries && io::is_missing(entries.error())) return names;
   if (!entries) return fail(entries.error());
   for (io::DirectoryEntry& entry : *entries) {
     if (entry.kind == io::FileStat::Kind::kFile) names.insert(std::move(entry.name));
@@ -82,7 +83,7 @@ void add_text(ShownModel& model, std::string_view kind, std::string text) {
 std::optional<ListedModel> Library::look_at(const ModelName& name, const std::unordered_set<std::string>& blobs) {
   ListedModel model{name, std::nullopt, 0, 0, {}};
   const auto read = manifests_.read(name, model.mtime_ns);
-  if (!read && read.error().code == ErrorCode::kNotFound) return std::nullopt;
+  if (!read && io::is_missing(read.error())) return std::nullopt;
   if (!read) {
     model.broken = read.error().message;
     // What could not be opened has a time all the same.
@@ -138,7 +139,7 @@ Result<ShownModel> Library::show(const ModelName& wanted) {
   const ModelName& name = *spelled;
   std::int64_t mtime_ns = 0;
   auto read = manifests_.read(name, mtime_ns);
-  if (!read && read.error().code == ErrorCode::kNotFound) return fail(not_there(wanted));
+  if (!read && io::is_missing(read.error())) return fail(not_there(wanted));
   if (!read) return fail(read.error());
 
   ShownModel model(name, read->digest());
@@ -195,7 +196,7 @@ Result<Library::Copied> Library::copy(const ModelName& source, const ModelName& 
   const auto from = manifests_.existing_spelling(source);
   if (!from) return fail(from.error());
   const auto read = manifests_.read(*from);
-  if (!read && read.error().code == ErrorCode::kNotFound) return fail(not_there(source));
+  if (!read && io::is_missing(read.error())) return fail(not_there(source));
   if (!read) return fail(read.error());
   const auto to = manifests_.existing_spelling(destination);
   if (!to) return fail(to.error());

@@ -8,6 +8,7 @@
 
 #include "daemon/io/atomic_write.h"
 #include "daemon/io/clock.h"
+#include "daemon/io/os_error.h"
 
 namespace pullama::store {
 namespace {
@@ -29,7 +30,7 @@ Parts parts_of(const ModelName& name) { return {name.host(), name.ns(), name.mod
 // The entries of one level of the tree, folders above the last, in no order. A folder that vanished meanwhile is empty.
 Result<std::vector<io::DirectoryEntry>> list_level(io::FileSystem& fs, const std::string& path) {
   auto entries = fs.list(path);
-  if (!entries && entries.error().code == ErrorCode::kNotFound) return std::vector<io::DirectoryEntry>();
+  if (!entries && io::is_missing(entries.error())) return std::vector<io::DirectoryEntry>();
   return entries;
 }
 
@@ -102,7 +103,7 @@ Result<Manifests::Lock> Manifests::lock(std::chrono::milliseconds limit, std::st
       if (!ours) return fail(ours.error());
       auto there = fs_.stat(kManifestsLock);
       if (there && there->same_file(*ours)) return Lock(std::move(*file));
-      if (!there && there.error().code != ErrorCode::kNotFound) return fail(there.error());
+      if (!there && !io::is_missing(there.error())) return fail(there.error());
       continue;  // the file was removed by hand between open and lock
     }
     if (clock.now() >= deadline) {
@@ -147,7 +148,7 @@ Result<std::vector<InstalledManifest>> Manifests::scan(std::vector<Error>* unrea
     auto stat = fs_.stat(path);
     if (stat) {
       found.push_back({std::move(name), path, stat->mtime_ns});
-    } else if (stat.error().code != ErrorCode::kNotFound) {
+    } else if (!io::is_missing(stat.error())) {
       if (unreadable == nullptr) return fail(stat.error());
       unreadable->push_back(stat.error());
     }
@@ -204,7 +205,7 @@ Status Manifests::write(const ModelName& name, const std::string& raw) {
                       (link ? "a symbolic link lies there" : "something that is no regular file lies there"),
                   "move it away and try again");
     }
-  } else if (there.error().code != ErrorCode::kNotFound) {
+  } else if (!io::is_missing(there.error())) {
     return fail(there.error());
   }
   if (auto removed = remove_old_temporaries(fs_, temporaries_); !removed) return removed;

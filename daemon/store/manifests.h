@@ -52,14 +52,14 @@ class Manifests {
   Result<std::vector<InstalledManifest>> scan(std::vector<Error>* unreadable = nullptr);
   // The same without the times, which cost a look at each.
   Result<std::vector<ModelName>> names(std::vector<Error>* unreadable = nullptr);
-  // kNotFound where there is none; kCorrupt where it does not parse.
+  // io::is_missing() where there is none; kCorrupt where it does not parse.
   Result<manifest::Manifest> read(const ModelName& name);
   // And the time of what was read.
   Result<manifest::Manifest> read(const ModelName& name, std::int64_t& mtime_ns);
   // Byte for byte, atomically (temporary directly below manifests/), mode 0644, new folders synced. Precondition: Lock
   // held.
   Status write(const ModelName& name, const std::string& raw);
-  // The file, whatever it is, and the folders above it that are empty then; durable. kNotFound where there is none.
+  // The file, whatever it is, and the folders above it that are empty then; durable. io::is_missing().
   // `name` as it is spelled there. Precondition: Lock held.
   Status remove(const ModelName& name);
   std::string path_of(const ModelName& name) const { return root_ + "/" + name.path(); }

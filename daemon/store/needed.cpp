@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 
+#include "daemon/io/os_error.h"
 #include "daemon/store/manifests.h"
 
 namespace pullama::store {
@@ -18,7 +19,7 @@ Result<DigestSet> named_by_manifests(io::FileSystem& fs, const std::vector<Model
   for (const ModelName& name : *installed) {
     const bool stays = std::find(except.begin(), except.end(), name) == except.end();
     const auto read = manifests.read(name);
-    if (!read && read.error().code == ErrorCode::kNotFound) continue;  // removed since, by another program
+    if (!read && io::is_missing(read.error())) continue;  // removed since, by another program
     if (!read) {
       unreadable.insert(name.display());
       if (!stays || fault) continue;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "daemon/io/os_error.h"
 #include "daemon/store/blob_lock.h"
 #include "daemon/store/manifests.h"
 #include "daemon/store/models_dir.h"
@@ -25,7 +26,7 @@ Result<std::vector<Target>> find_targets(io::FileSystem& fs, const std::vector<M
     const auto name = manifests.existing_spelling(wanted);
     if (!name) return fail(name.error());
     const auto there = fs.stat(manifests.path_of(*name));
-    if (!there && there.error().code != ErrorCode::kNotFound) return fail(there.error());
+    if (!there && !io::is_missing(there.error())) return fail(there.error());
     if (!there || there->kind == io::FileStat::Kind::kDirectory) {
       return fail(ErrorCode::kNotFound, "the model " + wanted.display() + " is not in " + fs.native_path("."),
                   "`pullama list` shows what is there");
@@ -55,7 +56,7 @@ Result<DigestSet> needed_beside(io::FileSystem& fs, const std::vector<ModelName>
 
 Result<std::optional<std::uint64_t>> size_of_blob(const RemovalContext& context, const Digest& digest) {
   const auto stat = context.fs.stat(blob_path(digest));
-  if (!stat && stat.error().code == ErrorCode::kNotFound) return std::nullopt;
+  if (!stat && io::is_missing(stat.error())) return std::nullopt;
   if (!stat) return fail(stat.error());
   // A folder with a blob's name is nothing that we made.
   if (stat->kind == io::FileStat::Kind::kDirectory) return std::nullopt;
@@ -77,7 +78,7 @@ Result<std::optional<std::uint64_t>> remove_blob(const RemovalContext& context, 
     if (*size) paths.insert(paths.begin(), blob_path(digest));
     for (const std::string& path : paths) {
       auto removed = context.fs.remove(path);
-      if (removed || removed.error().code == ErrorCode::kNotFound) continue;
+      if (removed || io::is_missing(removed.error())) continue;
       gone = fail(removed.error());
       return;
     }

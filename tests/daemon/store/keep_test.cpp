@@ -1,4 +1,5 @@
 #include "daemon/store/keep.h"
+#include "daemon/io/os_error.h"
 
 #include <doctest/doctest.h>
 
@@ -63,7 +64,7 @@ TEST_CASE_FIXTURE(Fixture, "where hard links cannot be made all goes on without"
 }
 
 TEST_CASE_FIXTURE(Fixture, "what is not there cannot be held, and what fails is said") {
-  CHECK(keep.hold(digest, partial).error().code == ErrorCode::kNotFound);
+  CHECK(io::is_missing(keep.hold(digest, partial).error()));
   dir.write(partial, "bytes");
   fs.fail(Operation::kLink, ENOSPC);
   CHECK(keep.hold(digest, partial).error().code == ErrorCode::kDiskFull);
