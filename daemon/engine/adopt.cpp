@@ -6,8 +6,10 @@
 
 #include "daemon/engine/ollama_partial.h"
 #include "daemon/io/atomic_write.h"
+#include "daemon/io/os_error.h"
 #include "daemon/store/keep.h"
 #include "daemon/store/models_dir.h"
+#include "daemon/store/set_aside.h"
 
 namespace pullama::engine {
 namespace {
@@ -26,7 +28,7 @@ Loaded load_checkpoint(io::FileSystem& fs, const BlobRef& blob, std::uint64_t ch
   Loaded loaded;
   const auto text = fs.read_file(store::checkpoint_path(blob.digest), kMaxCheckpointBytes);
   if (!text) {
-    if (text.error().code == ErrorCode::kNotFound) return loaded;
+    if (io::is_missing(text.error())) return loaded;
     loaded.origin = Origin::kBad;
     loaded.why = text.error().message;
     return loaded;
@@ -88,6 +90,14 @@ Status leave_foreign_file(io::FileSystem& fs, const Digest& digest) {
   return fs.remove(store::partial_path(digest));
 }
 
+bool may_adopt(io::FileSystem& fs, const BlobRef& blob) {
+  const auto found = read_ollama_partial(fs, blob.digest, blob.size_bytes);
+  if (!found || found->present.empty()) return false;
+  const auto partial = partial_stat(fs, blob.digest);
+  // Something that is no file stays in the way: opening it says so.
+  return partial || !fs.stat(store::partial_path(blob.digest));
+}
+
 // An Ollama server's unfinished download becomes our partial, if nobody has it open. Returns its plan.
 std::optional<ChunkPlan> adopt_ollama(io::FileSystem& fs, const BlobRef& blob, std::uint64_t chunk_bytes) {
   const auto found = read_ollama_partial(fs, blob.digest, blob.size_bytes);
@@ -124,9 +134,28 @@ std::optional<ChunkPlan> adopt_ollama(io::FileSystem& fs, const BlobRef& blob, s
   return std::nullopt;
 }
 
+Status discard_checkpoint(io::FileSystem& fs, const Digest& digest) {
+  const std::string path = store::checkpoint_path(digest);
+  auto removed = fs.remove(path);
+  if (removed || io::is_missing(removed.error())) return {};
+  const auto there = fs.stat(path);
+  return there && there->kind == io::FileStat::Kind::kDirectory ? store::set_aside(fs, path) : removed;
+}
+
+// A partial of which nothing is known, in the way of one of which something is.
+Status drop_stray(io::FileSystem& fs, const Digest& digest) {
+  if (auto removed = fs.remove(store::partial_path(digest)); !removed && !io::is_missing(removed.error())) {
+    return removed;
+  }
+  return store::Keep(fs).release(digest);
+}
+
 }  // namespace
 
 Result<Start> find_start(io::FileSystem& fs, const BlobRef& blob, std::uint64_t chunk_bytes, ProgressSink& sink) {
+  if (PartialFile::held_by_another(fs, blob.digest)) {
+    return fail(ErrorCode::kLocked, fs.native_path(store::partial_path(blob.digest)) + " is in use by another process");
+  }
   store::Keep keep(fs);
   const std::string path = store::partial_path(blob.digest);
   if (auto restored = keep.restore(blob.digest, path); !restored) return fail(restored.error());
@@ -136,14 +165,12 @@ Result<Start> find_start(io::FileSystem& fs, const BlobRef& blob, std::uint64_t 
   Loaded loaded = load_checkpoint(fs, blob, chunk_bytes, partial_stat(fs, blob.digest));
   if (loaded.origin == Origin::kBad) {
     sink.report(CheckpointDiscarded{blob, loaded.why});
-    if (auto removed = fs.remove(store::checkpoint_path(blob.digest));
-        !removed && removed.error().code != ErrorCode::kNotFound) {
-      return fail(removed.error());
-    }
+    if (auto discarded = discard_checkpoint(fs, blob.digest); !discarded) return fail(discarded.error());
     loaded = {};
   }
   std::optional<ChunkPlan> from_ollama;
-  if (loaded.origin == Origin::kNothing && !partial_stat(fs, blob.digest)) {
+  if (loaded.origin == Origin::kNothing && may_adopt(fs, blob)) {
+    if (auto dropped = drop_stray(fs, blob.digest); !dropped) return fail(dropped.error());
     from_ollama = adopt_ollama(fs, blob, chunk_bytes);
   }
 
@@ -177,7 +204,6 @@ std::uint64_t present_bytes(io::FileSystem& fs, const BlobRef& blob, std::uint64
   if (loaded.origin == Origin::kOurs || loaded.origin == Origin::kOriginal) {
     return loaded.checkpoint->plan.received_bytes();
   }
-  if (partial) return 0;
   const auto ollama = read_ollama_partial(fs, blob.digest, blob.size_bytes);
   return ollama ? adopted_plan(blob.size_bytes, chunk_bytes, ollama->present).received_bytes() : 0;
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "daemon/engine/cached_blob.h"
+#include "daemon/io/os_error.h"
 #include "daemon/store/keep.h"
 #include "daemon/store/models_dir.h"
 
@@ -17,6 +18,7 @@ constexpr unsigned kMaxRestarts = 2;
 constexpr unsigned kMaxRotRounds = 6;
 // A lock can be lost to somebody who tidies; this often is a fight.
 constexpr unsigned kMaxLockLosses = 50;
+constexpr std::chrono::milliseconds kPoll{50};
 
 }  // namespace
 
@@ -41,7 +43,7 @@ Result<BlobOutcome> BlobDownload::run(std::stop_token stop) {
     if (!context_.seed) {
       const auto there = look_for_blob(fs_, context_.store.ledger, blob_);
       if (!there) return fail(there.error());
-      if (*there == Cached::kYes) {
+      if (*there == Cached::kYes && !rest_of_download()) {
         outcome_.cached = !reported_start_;
         break;
       }
@@ -56,6 +58,8 @@ Result<BlobOutcome> BlobDownload::run(std::stop_token stop) {
     if (!cached) return fail(cached.error());
     if (*cached) {
       outcome_.cached = !reported_start_;
+      // Another program brought it meanwhile.
+      if (auto dropped = drop_download(); !dropped) return fail(dropped.error());
       if (auto released = lock->release(); !released) return fail(released.error());
       break;
     }
@@ -92,6 +96,7 @@ Result<BlobDownload::Step> BlobDownload::download(store::BlobLock& lock, std::st
     return Step::kDone;
   }
   auto start = find_start(fs_, blob_, context_.request.chunk_bytes, context_.sink);
+  if (!start && start.error().code == ErrorCode::kLocked) return wait_for_partial(stop);
   if (!start) return fail(start.error());
   restarts_ = std::max(restarts_, start->restarts);
 
@@ -105,7 +110,8 @@ Result<BlobDownload::Step> BlobDownload::download(store::BlobLock& lock, std::st
   if (auto held = keep.hold(blob_.digest, store::partial_path(blob_.digest)); !held) return fail(held.error());
   // Before the first checkpoint, the names that it relies on are durable.
   if (auto synced = fs_.sync_directory(store::kBlobsDir); !synced) return fail(synced.error());
-  if (auto synced = fs_.sync_directory(store::kKeepDir); !synced && synced.error().code != ErrorCode::kNotFound) {
+  if (auto synced = fs_.sync_directory(store::kKeepDir);
+      !synced && !io::is_missing(synced.error()) && synced.error().code != ErrorCode::kPermission) {
     return fail(synced.error());
   }
 
@@ -125,14 +131,18 @@ Result<BlobDownload::Step> BlobDownload::download(store::BlobLock& lock, std::st
 }
 
 ChunkPlan BlobDownload::plan_with_chunksums(ChunkPlan plan, std::stop_token stop) {
-  if (plan.received_bytes() > 0 || !plan.groups().empty() || blob_.size_bytes < kChunksumsFromBytes) return plan;
+  // The checkpoint says that there is a list, and not what is in it: that may be longer than a checkpoint.
+  const bool fresh = plan.received_bytes() == 0;
+  if ((!fresh && !plan.listed()) || blob_.size_bytes < kChunksumsFromBytes) return plan;
   auto connection = context_.registry.connect();
   const auto chunksums = context_.registry.fetch_chunksums(*connection, context_.request.model, blob_.digest,
                                                            blob_.size_bytes, std::move(stop));
-  if (!chunksums || !*chunksums || (*chunksums)->size() > ChunkPlan::kMaxGroups) return plan;
+  if (!chunksums || !*chunksums) return plan;
   std::vector<ChunkPlan::Group> groups;
   for (const auto& sum : **chunksums) groups.push_back({sum.range.first, sum.range.last + 1, sum.digest, false, 0});
-  return ChunkPlan::with_groups(blob_.size_bytes, std::move(groups));
+  if (fresh) return ChunkPlan::with_groups(blob_.size_bytes, std::move(groups), context_.request.chunk_bytes);
+  plan.set_groups(std::move(groups));
+  return plan;
 }
 
 void BlobDownload::report_start(const Start& start) {
@@ -207,12 +217,31 @@ Result<BlobDownload::Step> BlobDownload::after_wrong_digest(ChunkPlan& plan, Sta
   return Step::kAgain;
 }
 
-Status BlobDownload::throw_away() {
-  for (const std::string& path :
-       {store::checkpoint_path(blob_.digest), store::partial_path(blob_.digest), store::keep_path(blob_.digest)}) {
-    if (auto removed = fs_.remove(path); !removed && removed.error().code != ErrorCode::kNotFound) return removed;
+// The lock file was removed and somebody else works on: what he leaves is taken over, from a look at the final file on.
+Result<BlobDownload::Step> BlobDownload::wait_for_partial(const std::stop_token& stop) {
+  context_.sink.report(BlobWaitingForLock{blob_});
+  do {
+    if (!context_.engine.clock.sleep_for(kPoll, stop)) {
+      return fail(ErrorCode::kCancelled, "stopped while waiting for " + blob_.digest.str());
+    }
+  } while (PartialFile::held_by_another(fs_, blob_.digest));
+  return Step::kAgain;
+}
+
+bool BlobDownload::rest_of_download() const {
+  return fs_.stat(store::checkpoint_path(blob_.digest)) || fs_.stat(store::partial_path(blob_.digest));
+}
+
+Status BlobDownload::drop_download() {
+  for (const std::string& path : {store::checkpoint_path(blob_.digest), store::partial_path(blob_.digest)}) {
+    if (auto removed = fs_.remove(path); !removed && !io::is_missing(removed.error())) return removed;
   }
   return {};
+}
+
+Status BlobDownload::throw_away() {
+  if (auto dropped = drop_download(); !dropped) return dropped;
+  return store::Keep(fs_).release(blob_.digest);
 }
 
 Result<BlobDownload::Step> BlobDownload::finish(Start& start, store::BlobLock& lock, const ChunkPlan& plan) {
@@ -225,7 +254,7 @@ Result<BlobDownload::Step> BlobDownload::finish(Start& start, store::BlobLock& l
   if (auto synced = start.partial.file().sync_all(); !synced) return fail(synced.error());
   if (auto renamed = fs_.rename(store::partial_path(blob_.digest), store::blob_path(blob_.digest)); !renamed) {
     // Somebody tidied up since the look at it a moment ago.
-    if (renamed.error().code == ErrorCode::kNotFound) return Step::kAgain;
+    if (io::is_missing(renamed.error())) return Step::kAgain;
     return fail(renamed.error());
   }
   if (auto synced = fs_.sync_directory(store::kBlobsDir); !synced) return fail(synced.error());
@@ -236,8 +265,7 @@ Result<BlobDownload::Step> BlobDownload::finish(Start& start, store::BlobLock& l
     }
     context_.store.ledger.record(blob_.digest, *stat, sums);
   }
-  if (auto removed = fs_.remove(store::checkpoint_path(blob_.digest));
-      !removed && removed.error().code != ErrorCode::kNotFound) {
+  if (auto removed = fs_.remove(store::checkpoint_path(blob_.digest)); !removed && !io::is_missing(removed.error())) {
     return fail(removed.error());
   }
   if (auto released = lock.release(); !released) return fail(released.error());

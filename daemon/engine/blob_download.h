@@ -52,6 +52,9 @@ class BlobDownload {
   Result<Step> after_transfer(TransferResult result, Start& start, store::BlobLock& lock);
   Result<Step> after_wrong_digest(ChunkPlan& plan, Start& start);
   Result<Step> finish(Start& start, store::BlobLock& lock, const ChunkPlan& plan);
+  Result<Step> wait_for_partial(const std::stop_token& stop);
+  bool rest_of_download() const;
+  Status drop_download();
   Status throw_away();
   Status write_empty();
   void report_start(const Start& start);

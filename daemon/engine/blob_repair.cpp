@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
+#include <span>
 
 #include "common/size_text.h"
 #include "daemon/engine/blob_download.h"
@@ -14,6 +14,7 @@
 #include "daemon/engine/registry_options.h"
 #include "daemon/engine/space.h"
 #include "daemon/io/atomic_write.h"
+#include "daemon/io/os_error.h"
 #include "daemon/store/in_use.h"
 #include "daemon/store/models_dir.h"
 
@@ -28,7 +29,11 @@ struct Part {
   std::uint64_t start = 0, end = 0;  // inclusive
   io::Xxh128 xxh3;                   // of what is on the disk
   bool good = false;
-  std::optional<Digest> digest;  // where the registry gave one
+};
+
+struct Parts {
+  std::vector<Part> all;
+  bool listed = false;  // by the registry's chunksums
 };
 
 class Repair {
@@ -73,19 +78,19 @@ class Repair {
     // What a repair or a pull left half-done goes on by itself.
     if (store_.fs.stat(store::partial_path(blob.digest))) return {};
     const auto damaged = store_.fs.open(store::blob_path(blob.digest), io::OpenMode::kRead);
-    if (!damaged) return damaged.error().code == ErrorCode::kNotFound ? Status() : fail(damaged.error());
+    if (!damaged) return io::is_missing(damaged.error()) ? Status() : fail(damaged.error());
     const auto parts = look_at_parts(**damaged, stop);
     if (!parts) return fail(parts.error());
     const auto is_good = [](const Part& part) { return part.good; };
-    if (std::none_of(parts->begin(), parts->end(), is_good)) return {};
+    if (std::none_of(parts->all.begin(), parts->all.end(), is_good)) return {};
     // All right and yet the wrong digest: then nothing that we know of it can be trusted.
-    if (std::all_of(parts->begin(), parts->end(), is_good)) return {};
+    if (std::all_of(parts->all.begin(), parts->all.end(), is_good)) return {};
     return copy_good(blob, **damaged, *parts, stop);
   }
 
-  Result<std::vector<Part>> look_at_parts(io::File& file, const std::stop_token& stop) {
+  Result<Parts> look_at_parts(io::File& file, const std::stop_token& stop) {
     const std::uint64_t size = damage_.blob.size_bytes;
-    std::vector<Part> parts;
+    Parts parts;
     if (!damage_.sums.empty() && covers(damage_.sums, size)) {
       const auto hash = hash_blob(
           file, size, damage_.sums, [](std::uint64_t) {}, stop);
@@ -93,43 +98,51 @@ class Repair {
       for (std::size_t i = 0; i < damage_.sums.size(); ++i) {
         const store::ChunkSum& sum = damage_.sums[i];
         const bool there = i < hash->sums.size();
-        parts.push_back({sum.start, sum.end, sum.xxh3, there && hash->sums[i].xxh3 == sum.xxh3, std::nullopt});
+        parts.all.push_back({sum.start, sum.end, sum.xxh3, there && hash->sums[i].xxh3 == sum.xxh3});
       }
       return parts;
     }
     if (size < kChunksumsFromBytes) return parts;
     auto connection = registry_.connect();
     const auto chunksums = registry_.fetch_chunksums(*connection, request_.model, damage_.blob.digest, size, stop);
-    if (!chunksums || !*chunksums || (*chunksums)->size() > ChunkPlan::kMaxGroups) return parts;
-    for (const registry::Chunksum& sum : **chunksums) {
-      auto part = look_at(file, sum, stop);
+    if (!chunksums || !*chunksums) return parts;
+    parts.listed = true;
+    // A checkpoint holds no more parts than that: of a longer list several are one.
+    const std::size_t together = (*chunksums)->size() / ChunkPlan::kMaxChunks + 1;
+    for (auto rest = std::span<const registry::Chunksum>(**chunksums); !rest.empty();) {
+      const auto taken = rest.first(std::min(together, rest.size()));
+      rest = rest.subspan(taken.size());
+      auto part = look_at(file, taken, stop);
       if (!part) return fail(part.error());
-      parts.push_back(std::move(*part));
+      parts.all.push_back(*part);
     }
     return parts;
   }
 
-  Result<Part> look_at(io::File& file, const registry::Chunksum& sum, const std::stop_token& stop) {
-    io::Sha256 hash;
+  Result<Part> look_at(io::File& file, std::span<const registry::Chunksum> sums, const std::stop_token& stop) {
+    Part part{sums.front().range.first, sums.back().range.last, {}, true};
     io::Xxh3 xxh3;
     std::vector<std::byte> block(kBlockBytes);
-    bool whole = true;
-    for (std::uint64_t at = sum.range.first; whole && at <= sum.range.last;) {
-      if (stop.stop_requested()) return fail(ErrorCode::kCancelled, "stopped while looking for what is damaged");
-      const auto length = static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), sum.range.last + 1 - at));
-      const auto got = file.read_at(at, std::span(block).first(length));
-      if (!got) return fail(got.error());
-      whole = *got == length;
-      const auto bytes = std::span<const std::byte>(block).first(*got);
-      hash.update(bytes);
-      xxh3.update(bytes);
-      at += length;
+    for (const registry::Chunksum& sum : sums) {
+      io::Sha256 hash;
+      for (std::uint64_t at = sum.range.first; at <= sum.range.last;) {
+        if (stop.stop_requested()) return fail(ErrorCode::kCancelled, "stopped while looking for what is damaged");
+        const auto length = static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), sum.range.last + 1 - at));
+        const auto got = file.read_at(at, std::span(block).first(length));
+        if (!got) return fail(got.error());
+        const auto bytes = std::span<const std::byte>(block).first(*got);
+        hash.update(bytes);
+        xxh3.update(bytes);
+        if (*got != length) break;
+        at += length;
+      }
+      part.good = part.good && hash.digest() == sum.digest;
     }
-    return Part{sum.range.first, sum.range.last, xxh3.digest(), whole && hash.digest() == sum.digest, sum.digest};
+    part.xxh3 = xxh3.digest();
+    return part;
   }
 
-  Status copy_good(const BlobRef& blob, io::File& damaged, const std::vector<Part>& parts,
-                   const std::stop_token& stop) {
+  Status copy_good(const BlobRef& blob, io::File& damaged, const Parts& parts, const std::stop_token& stop) {
     const std::string path = store::partial_path(blob.digest);
     const auto partial = store_.fs.open(path, io::OpenMode::kCreateNew, 0644);
     if (!partial) return fail(partial.error());
@@ -137,7 +150,7 @@ class Repair {
     if (!room && room.error().code == ErrorCode::kUnsupported) room = (*partial)->truncate(blob.size_bytes);
     if (!room) return room;
     std::vector<std::byte> block(kBlockBytes);
-    for (const Part& part : parts) {
+    for (const Part& part : parts.all) {
       for (std::uint64_t at = part.start; part.good && at <= part.end;) {
         if (stop.stop_requested()) return fail(ErrorCode::kCancelled, "stopped while copying what is right");
         const auto length = static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), part.end + 1 - at));
@@ -156,10 +169,9 @@ class Repair {
     return io::atomic_write(store_.fs, store::checkpoint_path(blob.digest), text, 0600);
   }
 
-  ChunkPlan plan_of(const BlobRef& blob, const std::vector<Part>& parts) const {
+  ChunkPlan plan_of(const BlobRef& blob, const Parts& parts) const {
     std::vector<ChunkPlan::Chunk> chunks;
-    std::vector<ChunkPlan::Group> groups;
-    for (const Part& part : parts) {
+    for (const Part& part : parts.all) {
       ChunkPlan::Chunk chunk;
       chunk.start = part.start;
       chunk.end = part.end + 1;
@@ -168,13 +180,9 @@ class Repair {
         chunk.xxh3 = part.xxh3;
         chunk.checked = false;
       }
-      if (part.digest) {
-        chunk.group = static_cast<int>(groups.size());
-        groups.push_back({chunk.start, chunk.end, *part.digest, part.good, 0});
-      }
       chunks.push_back(std::move(chunk));
     }
-    return ChunkPlan::restored(blob.size_bytes, request_.chunk_bytes, std::move(chunks), std::move(groups));
+    return ChunkPlan::restored(blob.size_bytes, request_.chunk_bytes, std::move(chunks), parts.listed);
   }
 
   EngineContext engine_;

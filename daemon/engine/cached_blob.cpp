@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "daemon/engine/blob_hash.h"
+#include "daemon/io/os_error.h"
 #include "daemon/store/keep.h"
 #include "daemon/store/models_dir.h"
 
@@ -31,7 +32,7 @@ Result<Cached> look_for_blob(io::FileSystem& fs, store::Ledger& ledger, const Bl
   const std::string path = store::blob_path(blob.digest);
   const auto stat = fs.stat(path);
   if (!stat) {
-    if (stat.error().code != ErrorCode::kNotFound) return fail(stat.error());
+    if (!io::is_missing(stat.error())) return fail(stat.error());
     return kept_finished(fs, blob) ? Cached::kUnknown : Cached::kNo;
   }
   if (stat->kind != io::FileStat::Kind::kFile) {
@@ -45,7 +46,7 @@ Result<Cached> look_for_blob(io::FileSystem& fs, store::Ledger& ledger, const Bl
 Result<bool> verify_blob(io::FileSystem& fs, store::Ledger& ledger, const BlobRef& blob, std::stop_token stop) {
   const std::string path = store::blob_path(blob.digest);
   auto file = fs.open(path, io::OpenMode::kRead);
-  const bool from_keep = !file && file.error().code == ErrorCode::kNotFound;
+  const bool from_keep = !file && io::is_missing(file.error());
   if (from_keep) file = fs.open(store::keep_path(blob.digest), io::OpenMode::kRead);
   if (!file) return fail(file.error());
   auto stat = (*file)->stat();

@@ -25,28 +25,9 @@ Claim range_of(const json& entry, std::uint64_t at, std::uint64_t size_bytes) {
   return {start, end + 1};
 }
 
-std::vector<ChunkPlan::Group> parse_groups(const json& document, std::uint64_t size_bytes) {
-  std::vector<ChunkPlan::Group> groups;
-  if (!document.contains("chunksums")) return groups;
-  std::uint64_t at = 0;
-  for (const json& entry : list_of(document, "chunksums")) {
-    const Claim range = range_of(entry, at, size_bytes);
-    auto digest = Digest::parse(text_of(entry, "digest"));
-    if (!digest) throw Bad{"a chunksum is no digest"};
-    const json& verified = member(entry, "verified");
-    if (!verified.is_boolean()) throw Bad{"\"verified\" is no boolean"};
-    groups.push_back({range.begin, range.end, *digest, verified.get<bool>(), 0});
-    at = range.end;
-  }
-  if (at != size_bytes) throw Bad{"chunksums do not cover the blob"};
-  return groups;
-}
-
-std::vector<ChunkPlan::Chunk> parse_chunks(const json& document, std::uint64_t size_bytes,
-                                           const std::vector<ChunkPlan::Group>& groups) {
+std::vector<ChunkPlan::Chunk> parse_chunks(const json& document, std::uint64_t size_bytes) {
   std::vector<ChunkPlan::Chunk> chunks;
   std::uint64_t at = 0;
-  std::size_t group = 0;
   for (const json& entry : list_of(document, "chunks")) {
     const Claim range = range_of(entry, at, size_bytes);
     ChunkPlan::Chunk chunk;
@@ -61,17 +42,18 @@ std::vector<ChunkPlan::Chunk> parse_chunks(const json& document, std::uint64_t s
     const bool adopted = entry.contains("adopted") && entry["adopted"] == true;
     if (chunk.received > 0 && !chunk.xxh3 && !adopted) throw Bad{fmt::format("chunk at {} has no xxh3", at)};
     chunk.adopted = adopted;
+    chunk.doubtful = entry.contains("unverified") && entry["unverified"] == true;
     chunk.checked = chunk.received == 0;
-    while (group < groups.size() && groups[group].end <= chunk.start) ++group;
-    if (group < groups.size()) {
-      if (chunk.end > groups[group].end) throw Bad{fmt::format("chunk at {} crosses a chunksum", at)};
-      chunk.group = static_cast<int>(group);
-    }
     chunks.push_back(std::move(chunk));
     at = range.end;
   }
   if (at != size_bytes) throw Bad{"chunks do not cover the blob"};
   return chunks;
+}
+
+bool is_doubtful(const ChunkPlan& plan, const ChunkPlan::Chunk& chunk) {
+  if (chunk.group == ChunkPlan::kNoGroup) return chunk.doubtful;
+  return !plan.groups()[static_cast<std::size_t>(chunk.group)].verified;
 }
 
 // How far the bytes go from 0 without a hole.
@@ -82,31 +64,27 @@ std::uint64_t contiguous(const ChunkPlan& plan) { return plan.first_missing(); }
 std::string format_checkpoint(const Digest& digest, std::uint64_t inode, std::uint64_t length_bytes, unsigned restarts,
                               const std::optional<io::Sha256::Midstate>& front, const ChunkPlan& plan) {
   std::string out;
-  out.reserve(512 + plan.chunks().size() * 112 + plan.groups().size() * 144);
+  out.reserve(512 + plan.entries() * 128);
   auto to = std::back_inserter(out);
   fmt::format_to(to, R"({{"version":2,"digest":"{}","size":{},"inode":{},"length":{},"chunk_bytes":{},"restarts":{})",
                  digest.str(), plan.size_bytes(), inode, length_bytes, plan.chunk_bytes(), restarts);
   out += front_member(front);
   out += ",\"chunks\":[";
   bool first = true;
-  for (const ChunkPlan::Chunk& chunk : plan.chunks()) {
+  for (std::size_t i = 0; i < plan.chunks().size(); ++i) {
+    const ChunkPlan::Chunk& chunk = plan.chunks()[i];
     if (!std::exchange(first, false)) out += ',';
-    fmt::format_to(to, R"({{"start":{},"end":{},"received":{})", chunk.start, chunk.end - 1, chunk.received);
+    if (chunk.received == 0) {
+      while (plan.sparse() && i + 1 < plan.chunks().size() && plan.chunks()[i + 1].received == 0) ++i;
+    }
+    fmt::format_to(to, R"({{"start":{},"end":{},"received":{})", chunk.start, plan.chunks()[i].end - 1, chunk.received);
     if (chunk.received > 0 && chunk.xxh3) fmt::format_to(to, R"(,"xxh3":"{}")", chunk.xxh3->hex());
     if (chunk.adopted) out += ",\"adopted\":true";
+    if (chunk.received > 0 && is_doubtful(plan, chunk)) out += ",\"unverified\":true";
     out += '}';
   }
   out += ']';
-  if (!plan.groups().empty()) {
-    out += ",\"chunksums\":[";
-    first = true;
-    for (const ChunkPlan::Group& group : plan.groups()) {
-      if (!std::exchange(first, false)) out += ',';
-      fmt::format_to(to, R"({{"start":{},"end":{},"digest":"{}","verified":{}}})", group.start, group.end - 1,
-                     group.digest.str(), group.verified);
-    }
-    out += ']';
-  }
+  if (plan.listed()) out += ",\"chunksums\":true";
   return sealed(std::move(out));
 }
 
@@ -118,11 +96,11 @@ Result<Checkpoint> parse_checkpoint(std::string_view text, const Digest& digest,
     const std::uint64_t restarts = number(document, "restarts");
     if (restarts > 1000) throw Bad{"\"restarts\" is out of range"};
     result.restarts = static_cast<unsigned>(restarts);
-    auto groups = parse_groups(document, size_bytes);
-    auto chunks = parse_chunks(document, size_bytes, groups);
+    auto chunks = parse_chunks(document, size_bytes);
+    const bool listed = document.contains("chunksums") && document["chunksums"] != false;
     const std::uint64_t chunk_bytes = number(document, "chunk_bytes");
     if (chunk_bytes == 0) throw Bad{"\"chunk_bytes\" is 0"};
-    result.plan = ChunkPlan::restored(size_bytes, chunk_bytes, std::move(chunks), std::move(groups));
+    result.plan = ChunkPlan::restored(size_bytes, chunk_bytes, std::move(chunks), listed);
     result.front = parse_front(document, contiguous(result.plan));
     return result;
   } catch (const Bad& bad) {
@@ -181,7 +159,7 @@ ChunkPlan adopted_plan(std::uint64_t size_bytes, std::uint64_t chunk_bytes, std:
     add(end, true);
   }
   add(size_bytes, false);
-  return ChunkPlan::restored(size_bytes, chunk_bytes, std::move(chunks), {});
+  return ChunkPlan::restored(size_bytes, chunk_bytes, std::move(chunks));
 }
 
 }  // namespace pullama::engine

@@ -8,9 +8,9 @@
 //    "restarts":N,                                       whole downloads that ended in a wrong digest
 //    "front":{"offset":N,"sha256":"<64 hex>"},           state words of SHA-256 over bytes 0 to offset (a multiple of
 //    64) "chunks":[{"start":N,"end":N,"received":N,          end is inclusive; received from start on
-//               "xxh3":"<32 hex>","adopted":true}, …],   XXH3-128 of the received bytes; absent where they were not
-//               read yet
-//    "chunksums":[{"start":N,"end":N,"digest":"sha256:…","verified":B}, …],   absent where the registry has none
+//               "xxh3":"<32 hex>","adopted":true,        XXH3-128 of the received bytes; absent where they were not
+//               "unverified":true}, …],                  read yet. unverified: the registry's digest is to be compared
+//    "chunksums":true,                                   the registry has a list of digests, which is fetched again
 //    "checksum":"<32 hex>"}                              XXH3-128 of the text before `,"checksum"`
 // Chunks are contiguous from 0 to size. The checkpoint is saved after the partial was synced, so it never claims a byte
 // that a power cut could take.

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "daemon/io/atomic_write.h"
+#include "daemon/io/os_error.h"
 #include "daemon/store/models_dir.h"
 
 namespace pullama::engine {
@@ -47,9 +48,14 @@ Status CheckpointWriter::save(bool even_if_unchanged) {
   const auto snapshot = state_.snapshot(blob_.digest, stat.inode, blob_.size_bytes, restarts_, even_if_unchanged);
   if (!snapshot) return {};
   if (auto synced = partial_.file().sync_data(); !synced) return synced;
-  if (auto written = io::atomic_write(fs_, store::checkpoint_path(blob_.digest), snapshot->text, 0600); !written) {
-    return written;
+  const std::string path = store::checkpoint_path(blob_.digest);
+  auto written = io::atomic_write(fs_, path, snapshot->text, 0600);
+  if (!written && io::is_missing(written.error())) {
+    // Somebody removed .pullm, which is always safe.
+    if (auto made = fs_.make_directories(store::kStateDir); !made) return made;
+    written = io::atomic_write(fs_, path, snapshot->text, 0600);
   }
+  if (!written) return written;
   state_.saved(*snapshot);
   sink_.report(CheckpointSaved{blob_, snapshot->received});
   return {};

@@ -5,11 +5,20 @@
 
 namespace pullama::engine {
 
+namespace {
+
+std::uint64_t cell_bytes(std::uint64_t size_bytes, std::uint64_t chunk_bytes) {
+  chunk_bytes = std::max<std::uint64_t>(chunk_bytes, 1);
+  while (size_bytes / chunk_bytes >= ChunkPlan::kMaxChunks) chunk_bytes *= 2;
+  return chunk_bytes;
+}
+
+}  // namespace
+
 ChunkPlan ChunkPlan::fresh(std::uint64_t size_bytes, std::uint64_t chunk_bytes) {
   ChunkPlan plan;
   plan.size_ = size_bytes;
-  plan.chunk_bytes_ = std::max<std::uint64_t>(chunk_bytes, 1);
-  while (size_bytes / plan.chunk_bytes_ >= kMaxChunks) plan.chunk_bytes_ *= 2;
+  plan.chunk_bytes_ = cell_bytes(size_bytes, chunk_bytes);
   for (std::uint64_t start = 0; start < size_bytes;) {
     const std::uint64_t length = std::min(plan.chunk_bytes_, size_bytes - start);
     Chunk chunk;
@@ -21,10 +30,11 @@ ChunkPlan ChunkPlan::fresh(std::uint64_t size_bytes, std::uint64_t chunk_bytes) 
   return plan;
 }
 
-ChunkPlan ChunkPlan::with_groups(std::uint64_t size_bytes, std::vector<Group> groups) {
+ChunkPlan ChunkPlan::with_groups(std::uint64_t size_bytes, std::vector<Group> groups, std::uint64_t chunk_bytes) {
   ChunkPlan plan;
   plan.size_ = size_bytes;
-  plan.chunk_bytes_ = std::max<std::uint64_t>(size_bytes, 1);
+  plan.chunk_bytes_ = cell_bytes(size_bytes, chunk_bytes == 0 ? size_bytes : chunk_bytes);
+  plan.listed_ = true;
   for (std::size_t i = 0; i < groups.size(); ++i) {
     Chunk chunk;
     chunk.start = groups[i].start;
@@ -37,11 +47,11 @@ ChunkPlan ChunkPlan::with_groups(std::uint64_t size_bytes, std::vector<Group> gr
 }
 
 ChunkPlan ChunkPlan::restored(std::uint64_t size_bytes, std::uint64_t chunk_bytes, std::vector<Chunk> chunks,
-                              std::vector<Group> groups) {
+                              bool listed) {
   ChunkPlan plan;
   plan.size_ = size_bytes;
   plan.chunk_bytes_ = std::max<std::uint64_t>(chunk_bytes, 1);
-  plan.groups_ = std::move(groups);
+  plan.listed_ = listed;
   for (Chunk& chunk : chunks) {
     plan.received_ += chunk.received;
     if (chunk.received == 0 || chunk.complete()) {
@@ -57,6 +67,50 @@ ChunkPlan ChunkPlan::restored(std::uint64_t size_bytes, std::uint64_t chunk_byte
     plan.chunks_.push_back(std::move(rest));
   }
   return plan;
+}
+
+void ChunkPlan::set_groups(std::vector<Group> groups) {
+  groups_ = std::move(groups);
+  listed_ = true;
+  std::vector<Chunk> chunks;
+  std::size_t group = 0;
+  for (Chunk& chunk : chunks_) {
+    while (groups_[group].end <= chunk.start) ++group;
+    if (chunk.received > 0) {
+      // One that was merged of several groups has been verified with them.
+      if (chunk.end <= groups_[group].end) chunk.group = static_cast<int>(group);
+      chunks.push_back(std::move(chunk));
+      continue;
+    }
+    for (std::uint64_t at = chunk.start; at < chunk.end; at = chunks.back().end) {
+      while (groups_[group].end <= at) ++group;
+      Chunk piece;
+      piece.start = at;
+      piece.end = std::min(chunk.end, groups_[group].end);
+      piece.group = static_cast<int>(group);
+      chunks.push_back(std::move(piece));
+    }
+  }
+  chunks_ = std::move(chunks);
+  first_open_ = 0;
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    groups_[i].verified = group_complete(i);
+    for (std::size_t at = index_of(groups_[i].start); at < chunks_.size() && chunks_[at].start < groups_[i].end; ++at) {
+      if (chunks_[at].doubtful) groups_[i].verified = false;
+    }
+  }
+  for (Chunk& chunk : chunks_) chunk.doubtful = false;
+}
+
+std::size_t ChunkPlan::entries() const {
+  if (!sparse()) return chunks_.size();
+  std::size_t count = 0;
+  bool empty = false;
+  for (const Chunk& chunk : chunks_) {
+    if (chunk.received > 0 || !empty) ++count;
+    empty = chunk.received == 0;
+  }
+  return count;
 }
 
 std::size_t ChunkPlan::index_of(std::uint64_t offset) const {
@@ -190,6 +244,7 @@ void ChunkPlan::uncomplete(Chunk& chunk) {
   chunk.running.reset();
   chunk.checked = true;
   chunk.adopted = false;
+  chunk.doubtful = false;
   chunk.claim = 0;
 }
 
@@ -206,6 +261,7 @@ void ChunkPlan::group_mismatch(std::size_t group) {
 void ChunkPlan::drop_groups() {
   for (Chunk& chunk : chunks_) chunk.group = kNoGroup;
   groups_.clear();
+  listed_ = false;
 }
 
 void ChunkPlan::mark_checked(std::uint64_t start, const io::Xxh128& found) {
@@ -278,10 +334,9 @@ bool ChunkPlan::anything_unclaimed(std::uint64_t limit) const {
 std::optional<Claim> ChunkPlan::mergeable(std::uint64_t below) const {
   for (std::size_t i = 0; i + 1 < chunks_.size(); ++i) {
     const auto fits = [&](const Chunk& chunk) {
-      if (!chunk.complete() || !chunk.checked || chunk.adopted || !chunk.xxh3 || chunk.end > below) return false;
-      if (chunk.group != chunks_[i].group) return false;
-      if (chunk.group != kNoGroup) return groups_[static_cast<std::size_t>(chunk.group)].verified;
-      return chunk.start / chunk_bytes_ == chunks_[i].start / chunk_bytes_;
+      if (!chunk.complete() || !chunk.checked || chunk.adopted || !chunk.xxh3) return false;
+      if (chunk.start / chunk_bytes_ != chunks_[i].start / chunk_bytes_) return false;
+      return chunk.group == kNoGroup ? chunk.end <= below : groups_[static_cast<std::size_t>(chunk.group)].verified;
     };
     std::size_t last = i;
     while (last < chunks_.size() && fits(chunks_[last])) ++last;
@@ -294,6 +349,7 @@ void ChunkPlan::merge(Claim range, const io::Xxh128& xxh3) {
   const std::size_t first = index_of(range.begin);
   std::size_t last = first;
   while (last + 1 < chunks_.size() && chunks_[last + 1].end <= range.end) ++last;
+  if (chunks_[last].group != chunks_[first].group) chunks_[first].group = kNoGroup;
   chunks_[first].end = range.end;
   chunks_[first].received = range.bytes();
   chunks_[first].xxh3 = xxh3;

@@ -29,8 +29,6 @@ class ChunkPlan {
   static constexpr int kNoGroup = -1;
   // The checkpoint stays under 256 KiB with this many chunks.
   static constexpr std::size_t kMaxChunks = 2000;
-  // So many chunksums fit beside them; a blob with more is fetched without.
-  static constexpr std::size_t kMaxGroups = 500;
 
   struct Chunk {
     std::uint64_t start = 0;
@@ -39,6 +37,7 @@ class ChunkPlan {
     std::optional<io::Xxh128> xxh3;     // of what was received; nullopt for adopted bytes until they were read
     bool checked = true;                // what lies on the disk agrees with xxh3 (or was written by this process)
     bool adopted = false;               // came from another program, unverified until the blob's digest is right
+    bool doubtful = false;              // of a restored plan: the registry's digest of it was not compared yet
     std::uint64_t claim = 0;            // id of the claim under way, 0: none
     int group = kNoGroup;               // index into groups()
     std::unique_ptr<io::Xxh3> running;  // state after `received` bytes, where known
@@ -61,11 +60,16 @@ class ChunkPlan {
   // chunk_bytes is raised until the count of chunks fits.
   static ChunkPlan fresh(std::uint64_t size_bytes, std::uint64_t chunk_bytes);
   // Precondition: groups cover 0 to size without gaps (registry::parse_chunksums checks it).
-  static ChunkPlan with_groups(std::uint64_t size_bytes, std::vector<Group> groups);
+  // `chunk_bytes`: what verified neighbours are merged to where there are too many; 0: the whole blob.
+  static ChunkPlan with_groups(std::uint64_t size_bytes, std::vector<Group> groups, std::uint64_t chunk_bytes = 0);
   // Precondition: chunks are contiguous from 0 to size. Parts of chunks become chunks of their own, so that what is
   // left of them can be claimed at once.
+  // `listed`: the registry had digests for it; set_groups() brings them back.
   static ChunkPlan restored(std::uint64_t size_bytes, std::uint64_t chunk_bytes, std::vector<Chunk> chunks,
-                            std::vector<Group> groups);
+                            bool listed = false);
+  // For a restored plan that nobody claims from yet: what is missing is cut along the groups, and a group whose chunks
+  // are all complete and not doubtful counts as verified. Precondition as with_groups().
+  void set_groups(std::vector<Group> groups);
 
   std::uint64_t size_bytes() const { return size_; }
   std::uint64_t chunk_bytes() const { return chunk_bytes_; }
@@ -73,6 +77,11 @@ class ChunkPlan {
   bool all_received() const { return received_ == size_; }
   const std::vector<Chunk>& chunks() const { return chunks_; }
   const std::vector<Group>& groups() const { return groups_; }
+  bool listed() const { return listed_; }
+  // Neighbours of which nothing is there are one entry of a checkpoint where there are groups, which cut them again, or
+  // too many chunks.
+  bool sparse() const { return listed_ || chunks_.size() > kMaxChunks; }
+  std::size_t entries() const;
 
   // The first bytes below `limit` that nobody has or fetches, at most `max_bytes`. `previous_end`: where the asking
   // connection's last claim ended.
@@ -116,8 +125,8 @@ class ChunkPlan {
   std::uint64_t first_missing() const;
   bool anything_unclaimed(std::uint64_t limit) const;
 
-  // Neighbours that could be one chunk (complete, checked, not in groups, within one cell of chunk_bytes), as the range
-  // of the first such run; for the checkpoint writer, which computes the XXH3 of the whole.
+  // Neighbours that could be one chunk (complete, checked, within one cell of chunk_bytes, and in verified groups or in
+  // none), as the range of the first such run; for the checkpoint writer, which computes the XXH3 of the whole.
   std::optional<Claim> mergeable(std::uint64_t below) const;
   void merge(Claim range, const io::Xxh128& xxh3);
 
@@ -133,6 +142,7 @@ class ChunkPlan {
   std::uint64_t last_claim_ = 0;
   std::vector<Chunk> chunks_;
   std::vector<Group> groups_;
+  bool listed_ = false;
   mutable std::size_t first_open_ =
       0;  // all chunks before it are complete or claimed (a hint that only moves back on change)
 };

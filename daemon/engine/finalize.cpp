@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <chrono>
 
+#include "daemon/io/os_error.h"
 #include "daemon/store/keep.h"
 #include "daemon/store/manifests.h"
 #include "daemon/store/models_dir.h"
 #include "daemon/store/needed.h"
 #include "daemon/store/removal.h"
+#include "daemon/store/set_aside.h"
 
 namespace pullama::engine {
 namespace {
@@ -34,6 +36,16 @@ std::vector<Digest> not_in(const manifest::Manifest& manifest, const manifest::M
   return digests;
 }
 
+// An Ollama server runs as its own user, and takes an old blob that no manifest names for forgotten. A right blob of
+// another owner stays as it is.
+Status show_to_ollama(io::FileSystem& fs, const std::string& path) {
+  Status done;
+  if (auto file = fs.open(path, io::OpenMode::kRead)) done = (*file)->set_mode(0644);
+  if (done || done.error().code == ErrorCode::kPermission) done = fs.touch(path);
+  if (!done && done.error().code == ErrorCode::kPermission) return {};
+  return done;
+}
+
 // The manifest is in: the links go, then the note of an unfinished pull, which says that links may be left.
 Status end_pending(StoreContext& store, const ModelName& name, const manifest::Manifest& manifest) {
   store::Keep keep(store.fs);
@@ -45,13 +57,21 @@ Status end_pending(StoreContext& store, const ModelName& name, const manifest::M
   auto pending = store::Manifests::pending(store.fs);
   const auto noted = pending.existing_spelling(name);
   if (!noted) return fail(noted.error());
-  if (auto removed = pending.remove(*noted); !removed && removed.error().code != ErrorCode::kNotFound) {
+  if (auto removed = pending.remove(*noted); !removed && !io::is_missing(removed.error())) {
     return fail(removed.error());
   }
   return {};
 }
 
 }  // namespace
+
+std::optional<Digest> pending_manifest(StoreContext& store, const ModelName& name) {
+  auto pending = store::Manifests::pending(store.fs);
+  const auto spelled = pending.existing_spelling(name);
+  if (!spelled) return std::nullopt;
+  const auto before = pending.read(*spelled);
+  return before ? std::optional(before->digest()) : std::nullopt;
+}
 
 Result<std::vector<Digest>> write_pending(StoreContext& store, const ModelName& name,
                                           const manifest::Manifest& manifest, std::stop_token stop) {
@@ -65,6 +85,7 @@ Result<std::vector<Digest>> write_pending(StoreContext& store, const ModelName& 
     if (before->raw() == manifest.raw()) return abandoned;
     abandoned = not_in(manifest, *before);
   }
+  if (auto cleared = store::clear_way(store.fs, pending.path_of(*spelled)); !cleared) return fail(cleared.error());
   if (auto written = pending.write(*spelled, manifest.raw()); !written) return fail(written.error());
   return abandoned;
 }
@@ -92,12 +113,11 @@ Result<bool> write_manifest(StoreContext& store, const ModelName& name, const ma
     const std::string path = store::blob_path(blob.digest);
     const auto there = store.fs.stat(path);
     // Gone again: what keep/ has of it is verified before it gets its name back, by going over the blobs once more.
-    if (!there && there.error().code == ErrorCode::kNotFound) return false;
+    if (!there && io::is_missing(there.error())) return false;
     if (!there) return fail(there.error());
     if (there->kind != io::FileStat::Kind::kFile || there->size_bytes != blob.size_bytes) return false;
-    // An Ollama server that starts now would take an old one for forgotten.
-    if (auto touched = carried_over(store, blob.digest, [&] { return store.fs.touch(path); }); !touched) {
-      return fail(touched.error());
+    if (auto shown = carried_over(store, blob.digest, [&] { return show_to_ollama(store.fs, path); }); !shown) {
+      return fail(shown.error());
     }
   }
   if (auto synced = store.fs.sync_directory(store::kBlobsDir); !synced) return fail(synced.error());

@@ -3,6 +3,7 @@
 // what belongs to it, also after a restart. The last: the manifest, written when all blobs are there, under the lock
 // that `rm`, `clean`, `cp` and `update` take too. Until then the blobs have a second name in keep/.
 
+#include <optional>
 #include <stop_token>
 #include <vector>
 
@@ -18,6 +19,9 @@ Status keep_cached(StoreContext& store, const Digest& digest);
 
 // Gives up the link in keep/ unless an unfinished pull needs it.
 Status release_kept(StoreContext& store, const Digest& digest);
+
+// The manifest that a run of this pull noted which did not come to its end.
+std::optional<Digest> pending_manifest(StoreContext& store, const ModelName& name);
 
 // Notes what the pull will need. Returns the blobs that an earlier run of it needed and this one does not.
 Result<std::vector<Digest>> write_pending(StoreContext& store, const ModelName& name,

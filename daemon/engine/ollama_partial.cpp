@@ -46,13 +46,14 @@ std::optional<OllamaPartial> read_ollama_partial(io::FileSystem& fs, const Diges
     const char* end = entry.name.data() + entry.name.size();
     const auto parsed = std::from_chars(begin, end, part);
     if (parsed.ec != std::errc() || parsed.ptr != end) continue;
+    if (result.part_numbers.size() >= kMaxParts) return std::nullopt;
+    result.part_numbers.push_back(part);
+    // One that a crash left empty or torn says nothing; the others do.
     const auto text = fs.read_file(std::string(store::kBlobsDir) + "/" + entry.name, kMaxPartFileBytes);
-    if (!text) return std::nullopt;
-    auto range = parse_ollama_part(*text, size_bytes);
-    if (!range || result.part_numbers.size() >= kMaxParts) return std::nullopt;
+    auto range = text ? parse_ollama_part(*text, size_bytes) : std::nullopt;
+    if (!range) continue;
     // Beyond the file's end nothing can lie.
     range->end = std::min(range->end, std::max(range->begin, data->size_bytes));
-    result.part_numbers.push_back(part);
     if (range->bytes() > 0) result.present.push_back(*range);
   }
   if (result.part_numbers.empty()) return std::nullopt;

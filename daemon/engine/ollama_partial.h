@@ -13,14 +13,14 @@
 namespace pullama::engine {
 
 struct OllamaPartial {
-  std::vector<Claim> present;  // what its parts say is there
+  std::vector<Claim> present;  // what its parts that can be read say is there
   std::vector<unsigned> part_numbers;
 };
 
 // nullopt where the text is no part file of a blob of this size.
 std::optional<Claim> parse_ollama_part(std::string_view text, std::uint64_t size_bytes);
 
-// nullopt where there is no such download, or its files contradict each other.
+// nullopt where there is no such download, or more parts than anybody makes.
 std::optional<OllamaPartial> read_ollama_partial(io::FileSystem& fs, const Digest& digest, std::uint64_t size_bytes);
 
 }  // namespace pullama::engine

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "daemon/io/os_error.h"
 #include "daemon/store/models_dir.h"
 
 namespace pullama::engine {
@@ -10,7 +11,7 @@ Result<PartialFile> PartialFile::open(io::FileSystem& fs, const Digest& digest) 
   const std::string path = store::partial_path(digest);
   bool existed = true;
   auto file = fs.open(path, io::OpenMode::kReadWrite);
-  if (!file && file.error().code == ErrorCode::kNotFound) {
+  if (!file && io::is_missing(file.error())) {
     existed = false;
     file = fs.open(path, io::OpenMode::kReadWriteCreate, 0644);
   }
@@ -28,6 +29,13 @@ Result<PartialFile> PartialFile::open(io::FileSystem& fs, const Digest& digest) 
   return PartialFile(fs, path, std::move(*file), *stat, existed);
 }
 
+bool PartialFile::held_by_another(io::FileSystem& fs, const Digest& digest) {
+  const auto file = fs.open(store::partial_path(digest), io::OpenMode::kRead);
+  if (!file) return false;
+  const auto locked = (*file)->try_lock();
+  return locked && !*locked;
+}
+
 Status PartialFile::reserve(std::uint64_t size_bytes) {
   auto stat = file_->stat();
   if (!stat) return fail(stat.error());
@@ -43,7 +51,7 @@ Status PartialFile::reserve(std::uint64_t size_bytes) {
 Result<bool> PartialFile::still_at_its_path() const {
   auto there = fs_->stat(path_);
   if (!there) {
-    if (there.error().code == ErrorCode::kNotFound) return false;
+    if (io::is_missing(there.error())) return false;
     return fail(there.error());
   }
   return there->same_file(stat_);

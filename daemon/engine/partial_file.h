@@ -15,6 +15,9 @@ class PartialFile {
   // Makes the file where it is missing. kLocked when another process holds its inode.
   static Result<PartialFile> open(io::FileSystem& fs, const Digest& digest);
 
+  // Whether another process has it locked; false where there is none.
+  static bool held_by_another(io::FileSystem& fs, const Digest& digest);
+
   // Grows it to the blob's size with its space reserved; on file systems that cannot reserve, without. A file that is
   // longer is cut. Nothing that was written is lost.
   Status reserve(std::uint64_t size_bytes);

@@ -17,7 +17,9 @@
 #include "daemon/engine/registry_options.h"
 #include "daemon/engine/space.h"
 #include "daemon/engine/writable.h"
+#include "daemon/io/os_error.h"
 #include "daemon/store/in_use.h"
+#include "daemon/store/manifests.h"
 #include "daemon/store/models_dir.h"
 
 namespace pullama::engine {
@@ -48,6 +50,7 @@ struct Pull::Impl {
   Result<PullPlan> plan(std::stop_token stop);
   Status reserve_space(const std::vector<BlobRef>& blobs, SpaceReservations::Reservation& reservation, bool force);
   std::uint64_t still_to_allocate(const BlobRef& blob);
+  Status hold_cached(const std::vector<BlobRef>& blobs);
 
   EngineContext engine;
   StoreContext store;
@@ -72,6 +75,17 @@ std::uint64_t Pull::Impl::still_to_allocate(const BlobRef& blob) {
   return blob.size_bytes;
 }
 
+// Nothing names them yet: an Ollama server that starts now would take them for forgotten. One that is gone again
+// already is noticed when its turn comes.
+Status Pull::Impl::hold_cached(const std::vector<BlobRef>& blobs) {
+  for (const BlobRef& blob : blobs) {
+    const auto there = store.fs.stat(store::blob_path(blob.digest));
+    if (!there || there->kind != io::FileStat::Kind::kFile || there->size_bytes != blob.size_bytes) continue;
+    if (auto kept = keep_cached(store, blob.digest); !kept && !io::is_missing(kept.error())) return kept;
+  }
+  return {};
+}
+
 Status Pull::Impl::reserve_space(const std::vector<BlobRef>& blobs, SpaceReservations::Reservation& reservation,
                                  bool force) {
   std::uint64_t needed = 0;
@@ -92,9 +106,10 @@ Result<PullSummary> Pull::Impl::run(std::stop_token stop) {
   sink.report(ManifestFetching{});
   auto manifest = fetch_manifest(registry, request.model, engine.clock, request.max_retries, sink, retries, stop);
   if (!manifest) return fail(manifest.error());
-  if (request.manifest_before && *request.manifest_before != manifest->digest()) {
-    sink.report(ManifestChanged{*request.manifest_before, manifest->digest()});
-  }
+  // What lies on the disk is of that one, whichever job or command it was.
+  auto before = pending_manifest(store, request.model);
+  if (!before) before = request.manifest_before;
+  if (before && *before != manifest->digest()) sink.report(ManifestChanged{*before, manifest->digest()});
   const std::vector<BlobRef> blobs = blob_refs(*manifest);
   sink.report(ManifestFetched{manifest->digest(), static_cast<unsigned>(blobs.size()), manifest->total_bytes(), blobs});
 
@@ -109,11 +124,15 @@ Result<PullSummary> Pull::Impl::run(std::stop_token stop) {
   }
   store::InUse::Hold in_use;
   if (store.in_use != nullptr) in_use = store.in_use->hold(digests_of(blobs));
-  if (auto writable = try_writing(store.fs); !writable) return fail(writable.error());
+  store::Manifests manifests(store.fs);
+  const auto spelled = manifests.existing_spelling(request.model);
+  if (!spelled) return fail(spelled.error());
+  if (auto writable = try_writing(store.fs, manifests.path_of(*spelled)); !writable) return fail(writable.error());
   auto abandoned = write_pending(store, request.model, *manifest, stop);
   // The look at the free space below says more about a full disk.
   if (!abandoned && abandoned.error().code != ErrorCode::kDiskFull) return fail(abandoned.error());
   const Leftover leftover{request.prune, abandoned ? *abandoned : std::vector<Digest>()};
+  if (auto held = hold_cached(blobs); !held) return fail(held.error());
   auto reservation = store.space.open();
   if (auto reserved = reserve_space(blobs, reservation, request.force); !reserved) return fail(reserved.error());
 
@@ -130,7 +149,7 @@ Result<PullSummary> Pull::Impl::run(std::stop_token stop) {
     const auto work = download_lanes(context, [&](const BlobRef& blob) {
       // Nothing names it yet: an Ollama server that starts now would take it for forgotten.
       // One that is gone again already is noticed before the manifest is written.
-      if (auto kept = keep_cached(store, blob.digest); !kept && kept.error().code != ErrorCode::kNotFound) {
+      if (auto kept = keep_cached(store, blob.digest); !kept && !io::is_missing(kept.error())) {
         const std::lock_guard lock(kept_mutex);
         keep_error = kept.error();
       }
@@ -174,7 +193,7 @@ Result<PullPlan> Pull::Impl::plan(std::stop_token stop) {
   }
   if (plan.needed_bytes > 0) plan.needed_bytes += kSpaceReserveBytes;
   auto free = store.fs.free_bytes(store::kBlobsDir);
-  if (!free && free.error().code == ErrorCode::kNotFound) free = store.fs.free_bytes(".");
+  if (!free && io::is_missing(free.error())) free = store.fs.free_bytes(".");
   if (!free) return fail(free.error());
   plan.free_bytes = *free;
   return plan;

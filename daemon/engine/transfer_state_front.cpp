@@ -150,7 +150,7 @@ void TransferState::saved(const Snapshot& snapshot) {
 
 std::optional<Claim> TransferState::mergeable() {
   const std::lock_guard lock(mutex_);
-  if (plan_.chunks().size() <= ChunkPlan::kMaxChunks) return std::nullopt;
+  if (plan_.entries() <= ChunkPlan::kMaxChunks) return std::nullopt;
   return plan_.mergeable(front_);
 }
 

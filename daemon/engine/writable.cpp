@@ -5,6 +5,8 @@
 #include <mutex>
 #include <string>
 
+#include "daemon/io/may_change.h"
+#include "daemon/io/os_error.h"
 #include "daemon/store/models_dir.h"
 
 namespace pullama::engine {
@@ -37,17 +39,43 @@ Status try_folder(io::FileSystem& fs, const std::string& folder) {
   return {};
 }
 
+Status in_the_way(const io::FileSystem& fs, const std::string& path, io::FileStat::Kind kind, const char* wanted) {
+  const std::string what = kind == io::FileStat::Kind::kSymlink
+                               ? "a symbolic link lies there"
+                               : fmt::format("something that is no {} lies there", wanted);
+  return fail(ErrorCode::kPermission, fmt::format("cannot write to {}: {}", fs.native_path(path), what),
+              "move it away and try again");
+}
+
+// The way to the manifest as far as it is there. Nothing is made: at its depth Ollama takes whatever lies there for a
+// model.
+Status look_along(io::FileSystem& fs, const std::string& manifest) {
+  std::string deepest = store::kManifestsDir;
+  for (std::size_t slash = deepest.size(); slash != std::string::npos;) {
+    slash = manifest.find('/', slash + 1);
+    const std::string path = manifest.substr(0, slash);
+    const auto there = fs.stat(path);
+    if (!there && io::is_missing(there.error())) break;
+    if (!there) return explain(there.error(), fs, path);
+    const bool last = slash == std::string::npos;
+    const auto wanted = last ? io::FileStat::Kind::kFile : io::FileStat::Kind::kDirectory;
+    if (there->kind != wanted) return in_the_way(fs, path, there->kind, last ? "regular file" : "folder");
+    if (!last) deepest = path;
+  }
+  if (io::may_change(fs, deepest)) return {};
+  return explain({ErrorCode::kPermission, "its permissions or its disk do not allow it", {}, 0}, fs, deepest);
+}
+
 }  // namespace
 
-Status try_writing(io::FileSystem& fs) {
+Status try_writing(io::FileSystem& fs, const std::string& manifest) {
   // Two jobs of this daemon, which has the models dir for itself, would rename each other's file.
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);
   for (const char* folder : {store::kManifestsDir, store::kBlobsDir, store::kStateDir}) {
     if (auto status = try_folder(fs, folder); !status) return status;
   }
-  if (auto made = fs.make_directories(store::kKeepDir); !made) return explain(made.error(), fs, store::kKeepDir);
-  return {};
+  return look_along(fs, manifest);
 }
 
 }  // namespace pullama::engine

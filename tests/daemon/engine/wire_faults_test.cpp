@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+
+#include "daemon/io/sha256.h"
 #include "daemon/store/models_dir.h"
 #include "tests/daemon/engine/pull_fixture.h"
 
@@ -28,6 +31,43 @@ TEST_CASE("a resume at a server without ranges waits for what it passes over, as
   REQUIRE_MESSAGE(summary, summary.error().message);
   CHECK(f.read(store::blob_path(digest)) == model);
   CHECK(asked == 2);
+}
+
+TEST_CASE("a list of a thousand chunksums costs one chunk a flipped bit, also after a resume") {
+  PullFixture f;
+  const std::string model = content(66 << 20, 1);
+  f.registry.add_model("ns/m", "latest", {model, "{}"});
+  const Digest digest = f.registry.add_blob(model);
+  constexpr std::size_t kPiece = 64 << 10;
+  std::string sums;
+  for (std::size_t at = 0; at < model.size(); at += kPiece) {
+    const auto part = std::string_view(model).substr(at, kPiece);
+    sums += io::sha256(std::as_bytes(std::span(part.data(), part.size()))).str() + " " + std::to_string(at) + "-" +
+            std::to_string(at + part.size() - 1) + "\n";
+  }
+  f.registry.set_chunksums(digest, sums);
+  std::array<std::atomic<bool>, 2> flipped{};
+  f.registry.set_hook([&](const testing::Request& request, testing::Answer& answer) {
+    if (request.path.find("/blobs/" + digest.str()) == std::string::npos || answer.status != 206) return;
+    for (const std::size_t i : {0, 1}) {
+      const std::uint64_t at = i == 0 ? 1 << 20 : 60 << 20;
+      if (*request.first <= at && at <= *request.last && !flipped[i].exchange(true))
+        answer.body[at - *request.first] ^= 1;
+    }
+  });
+  std::stop_source stop;
+  f.registry.set_on_piece([&](std::uint64_t total) {
+    if (total >= 20'000'000) stop.request_stop();
+  });
+  REQUIRE_FALSE(f.pull(stop.get_token()));
+  f.registry.set_on_piece({});
+  const auto size = std::filesystem::file_size(f.path(store::checkpoint_path(digest)));
+  CHECK(size < (256U << 10));
+  f.restart_daemon();
+  REQUIRE(f.pull());
+  CHECK(f.read(store::blob_path(digest)) == model);
+  CHECK(f.sink.count<engine::BlobRestarted>() == 0);
+  CHECK(f.sink.count<engine::ChunkMismatch>() == 2);
 }
 
 TEST_CASE("a page that is shorter than the blob does not spoil it") {
