@@ -5,6 +5,7 @@
 
 #include "daemon/engine/space.h"
 #include "daemon/jobs.h"
+#include "proto/errors.h"
 
 namespace pullama {
 
@@ -188,6 +189,7 @@ void Jobs::remember(const queue::Job& job, const Live& live, const engine::PullS
   entry.models_dir = job.models_dir;
   entry.result = state_name(job.state);
   if (job.error) entry.error = job.error->message;
+  if (job.error) entry.error_kind = proto::kind_name(job.error->code);
   entry.total_bytes = summary != nullptr ? summary->total_bytes : live.progress.bytes_total();
   entry.transferred_bytes = travelled(live, summary);
   entry.saved_bytes = summary != nullptr ? summary->saved_bytes : live.progress.resumed_bytes();

@@ -12,6 +12,7 @@
 #include "daemon/io/thread_start.h"
 #include "daemon/store/manifests.h"
 #include "daemon/store/no_ledger.h"
+#include "proto/errors.h"
 
 namespace pullama {
 namespace {
@@ -196,6 +197,7 @@ Result<engine::PullSummary> Maintenance::pull_one(const Compared& compared, Stor
     entry.retries = pulled->retries;
   } else {
     entry.error = pulled.error().message;
+    entry.error_kind = proto::kind_name(pulled.error().code);
   }
   remember_(entry);
   return pulled;

@@ -6,6 +6,7 @@
 #include "daemon/store/cleaning.h"
 #include "daemon/store/library.h"
 #include "daemon/store/removal.h"
+#include "proto/errors.h"
 
 namespace pullama {
 namespace {
@@ -148,7 +149,7 @@ proto::HistoryList history_reply(const std::vector<store::HistoryEntry>& entries
       wired.rate = static_cast<double>(entry.transferred_bytes) * 1000 / static_cast<double>(entry.duration_ms);
     }
     wired.retries = entry.retries;
-    if (!entry.error.empty()) wired.error = Error{ErrorCode::kInternal, entry.error, "", 0};
+    if (!entry.error.empty()) wired.error = Error{proto::code_of_kind(entry.error_kind), entry.error, "", 0};
     list.transfers.push_back(std::move(wired));
   }
   return list;

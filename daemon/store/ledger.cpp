@@ -15,9 +15,9 @@
 namespace pullama::store {
 namespace {
 
-// Schema 2 (1 had no history.job). Unsigned 64-bit numbers are kept as the signed ones with the same bits; an XXH3 as
-// 32 hex digits; `end` is inclusive. Another version is not read: the file is set aside.
-constexpr int kSchemaVersion = 2;
+// Schema 3 (1 had no history.job, 2 no history.error_kind). Unsigned 64-bit numbers are kept as the signed ones with
+// the same bits; an XXH3 as 32 hex digits; `end` is inclusive. Another version is not read: the file is set aside.
+constexpr int kSchemaVersion = 3;
 constexpr const char* kSchema = R"sql(
   CREATE TABLE verified (
     digest TEXT PRIMARY KEY, device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,
@@ -29,11 +29,15 @@ constexpr const char* kSchema = R"sql(
     id INTEGER PRIMARY KEY, finished_ms INTEGER NOT NULL, kind TEXT NOT NULL, model TEXT NOT NULL,
     models_dir TEXT NOT NULL, result TEXT NOT NULL, error TEXT NOT NULL, total_bytes INTEGER NOT NULL,
     transferred_bytes INTEGER NOT NULL, saved_bytes INTEGER NOT NULL, duration_ms INTEGER NOT NULL,
-    retries INTEGER NOT NULL, job TEXT NOT NULL DEFAULT '');
+    retries INTEGER NOT NULL, job TEXT NOT NULL DEFAULT '', error_kind TEXT NOT NULL DEFAULT '');
   CREATE INDEX history_by_time ON history (finished_ms);
 )sql";
 constexpr const char* kFromVersion1 =
-    "BEGIN IMMEDIATE; ALTER TABLE history ADD COLUMN job TEXT NOT NULL DEFAULT ''; PRAGMA user_version = 2; COMMIT;";
+    "BEGIN IMMEDIATE; ALTER TABLE history ADD COLUMN job TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE history ADD COLUMN error_kind TEXT NOT NULL DEFAULT ''; PRAGMA user_version = 3; COMMIT;";
+constexpr const char* kFromVersion2 =
+    "BEGIN IMMEDIATE; ALTER TABLE history ADD COLUMN error_kind TEXT NOT NULL DEFAULT ''; PRAGMA user_version = 3; "
+    "COMMIT;";
 constexpr int kBusyMilliseconds = 1000;
 constexpr const char* kKeptHistory = "10000";
 constexpr unsigned kFileMode = 0600;  // it says what somebody downloads
@@ -193,10 +197,10 @@ class SqliteLedger final : public Ledger {
 
   void add_history(const HistoryEntry& entry) override {
     in_transaction([&](sqlite3* database) {
-      Statement insert(database, "INSERT INTO history VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+      Statement insert(database, "INSERT INTO history VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
       insert.bind(entry.finished_ms).bind(entry.kind).bind(entry.model).bind(entry.models_dir).bind(entry.result);
       insert.bind(entry.error).bind(entry.total_bytes).bind(entry.transferred_bytes).bind(entry.saved_bytes);
-      insert.bind(entry.duration_ms).bind(entry.retries).bind(entry.job).run();
+      insert.bind(entry.duration_ms).bind(entry.retries).bind(entry.job).bind(entry.error_kind).run();
       Statement prune(database,
                       std::string("DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ") + kKeptHistory);
       prune.run();
@@ -209,14 +213,14 @@ class SqliteLedger final : public Ledger {
     with_database([&](sqlite3* database) {
       Statement query(database,
                       "SELECT finished_ms, kind, model, models_dir, result, error, total_bytes, transferred_bytes, "
-                      "saved_bytes, duration_ms, retries, job FROM history WHERE ?1 = '' OR model = ?1 "
+                      "saved_bytes, duration_ms, retries, job, error_kind FROM history WHERE ?1 = '' OR model = ?1 "
                       "ORDER BY finished_ms DESC, id DESC LIMIT ?2");
       constexpr std::size_t kMost = std::numeric_limits<std::int64_t>::max();
       query.bind(model).bind(static_cast<std::int64_t>(std::min(limit, kMost)));
       while (query.step()) {
         entries.push_back({query.text(11), query.number(0), query.text(1), query.text(2), query.text(3), query.text(4),
                            query.text(5), query.count(6), query.count(7), query.count(8), query.number(9),
-                           query.count(10)});
+                           query.count(10), query.text(12)});
       }
       return query.code();
     });
@@ -354,6 +358,7 @@ class SqliteLedger final : public Ledger {
       return run(database, make.c_str());
     }
     if (version == 1) return run(database, kFromVersion1);
+    if (version == 2) return run(database, kFromVersion2);
     return version == kSchemaVersion ? SQLITE_OK : SQLITE_NOTADB;
   }
 

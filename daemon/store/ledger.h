@@ -37,6 +37,7 @@ struct HistoryEntry {
   std::uint64_t saved_bytes = 0;  // what a resume did not fetch again
   std::int64_t duration_ms = 0;
   std::uint64_t retries = 0;
+  std::string error_kind;  // its kind on the wire ("not_found"); empty where none was noted
 };
 
 class Ledger {

@@ -46,6 +46,7 @@ class HistoryTest(PullCase):
         self.assertEqual(len({e["job"] for e in (failed, completed, cancelled)}), 3)
         self.assertTrue(all(e["job"] for e in (failed, completed, cancelled)))
         self.assertIn("none", failed["error"]["message"])
+        self.assertEqual(failed["error"]["kind"], "not_found")
         self.assertEqual(completed["total_bytes"], self.model.total)
         self.assertGreater(completed["saved_bytes"], 0)
         both = completed["fetched_bytes"] + completed["saved_bytes"]

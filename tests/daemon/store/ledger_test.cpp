@@ -211,13 +211,18 @@ TEST_CASE_FIXTURE(Fixture, "a database of another version is set aside") {
   open()->record(digest, stat, sums);
   sqlite3* database = nullptr;
   REQUIRE(sqlite3_open((dir / kHistoryFile).c_str(), &database) == SQLITE_OK);
-  CHECK(sqlite3_exec(database, "PRAGMA user_version = 3", nullptr, nullptr, nullptr) == SQLITE_OK);
+  CHECK(sqlite3_exec(database, "PRAGMA user_version = 4", nullptr, nullptr, nullptr) == SQLITE_OK);
   REQUIRE(sqlite3_close(database) == SQLITE_OK);
   check_usable(*open());
   CHECK(warnings.size() == 1);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a database of version 1, whose history named no jobs, goes on") {
+TEST_CASE_FIXTURE(Fixture, "a database of version 1 or 2, whose history named no jobs or no kinds of errors, goes on") {
+  const char* older = nullptr;
+  SUBCASE("1") {
+    older = "ALTER TABLE history DROP COLUMN job; ALTER TABLE history DROP COLUMN error_kind; PRAGMA user_version = 1";
+  }
+  SUBCASE("2") { older = "ALTER TABLE history DROP COLUMN error_kind; PRAGMA user_version = 2"; }
   {
     const auto ledger = open();
     ledger->record(digest, stat, sums);
@@ -227,17 +232,18 @@ TEST_CASE_FIXTURE(Fixture, "a database of version 1, whose history named no jobs
   }
   sqlite3* database = nullptr;
   REQUIRE(sqlite3_open((dir / kHistoryFile).c_str(), &database) == SQLITE_OK);
-  CHECK(sqlite3_exec(database, "ALTER TABLE history DROP COLUMN job; PRAGMA user_version = 1", nullptr, nullptr,
-                     nullptr) == SQLITE_OK);
+  CHECK(sqlite3_exec(database, older, nullptr, nullptr, nullptr) == SQLITE_OK);
   REQUIRE(sqlite3_close(database) == SQLITE_OK);
   const auto ledger = open();
   CHECK(ledger->is_verified(digest, stat));
   HistoryEntry entry;
   entry.job = "j8";
+  entry.error_kind = "not_found";
   ledger->add_history(entry);
   const auto all = ledger->history(10, "");
   REQUIRE(all.size() == 2);
   CHECK(all[0].job + all[1].job == "j8");
+  CHECK(all[0].error_kind + all[1].error_kind == "not_found");
   CHECK(all[0].model + all[1].model == "old");
   CHECK(warnings.empty());
 }
