@@ -1,6 +1,7 @@
 #include "daemon/store_service.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 
 #include "daemon/service.h"
@@ -24,9 +25,24 @@ Result<std::vector<ModelName>> parse_names(const std::vector<std::string>& texts
   return names;
 }
 
+// When a job of each model last ended well or was cancelled: what had failed before that is nobody's to go on with.
+std::map<std::string, std::int64_t> last_ends(const Jobs& jobs, const std::string& models_dir) {
+  std::map<std::string, std::int64_t> ends;
+  for (const auto* list : {&jobs.queue().direct(), &jobs.queue().entries()}) {
+    for (const queue::JobPtr& job : *list) {
+      const bool ended = job->state == queue::JobState::kCompleted || job->state == queue::JobState::kCancelled;
+      if (!ended || job->models_dir != models_dir) continue;
+      auto& last = ends[job->model.display()];
+      last = std::max(last, job->finished_ms);
+    }
+  }
+  return ends;
+}
+
 // `without_queued`: as if the entries that wait for their turn were gone.
 OpenJobs open_jobs(const Jobs& jobs, const std::string& models_dir, bool without_queued = false) {
   OpenJobs open;
+  const auto ends = last_ends(jobs, models_dir);
   for (const auto* list : {&jobs.queue().direct(), &jobs.queue().entries()}) {
     for (const queue::JobPtr& job : *list) {
       if (job->models_dir != models_dir) continue;
@@ -41,7 +57,11 @@ OpenJobs open_jobs(const Jobs& jobs, const std::string& models_dir, bool without
         case queue::JobState::kWaitingNetwork:
         case queue::JobState::kWaitingSpace:
         case queue::JobState::kPaused:
+          open.unfinished.push_back(job->model);
+          break;
         case queue::JobState::kFailed:
+          if (const auto end = ends.find(job->model.display()); end != ends.end() && end->second > job->finished_ms)
+            break;
           open.unfinished.push_back(job->model);
           break;
         case queue::JobState::kCompleted:

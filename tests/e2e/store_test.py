@@ -194,6 +194,13 @@ class CleanTest(StoreCase):
         self.assert_stored(registry.host, a)
         self.assertEqual(self.blob_names(), self.names_of(*a.blobs))
 
+    def test_what_had_failed_before_it_was_cancelled_goes_too(self):
+        big = small_model("library/big", seed=7, sizes=(12 * MIB, 1000))
+        registry = self.serve(big, faults=[{"path": "/manifests/", "status": 500, "times": 1}])
+        self.assert_exit(self.box.pullama("pull", "--insecure", "--max-retries", "0", registry.name(big)), 1)
+        self.interrupted(registry, big)
+        self.assertGreaterEqual(self.json("clean")["freed_bytes"], big.layers[0].size)
+
     def test_what_is_queued_or_paused_stays_unless_told_otherwise(self):
         big = small_model("library/big", seed=7, sizes=(12 * MIB, 1000))
         registry = self.serve(big)
