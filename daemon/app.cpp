@@ -78,6 +78,7 @@ class App {
  private:
   void begin_stop(bool graceful);
   void end_stop();
+  void hang_up();
   void watch_idleness();
   bool idle() const { return server_.connections() == 0 && !jobs_->busy() && !upkeep_->busy(); }
 
@@ -97,7 +98,10 @@ class App {
   asio::steady_timer transfers_deadline_;
   asio::steady_timer idle_timer_;
   std::chrono::steady_clock::time_point idle_since_ = std::chrono::steady_clock::now();
-  Store* own_ = nullptr;  // the store of the daemon's own models dir
+  // The store of the daemon's own models dir. None where that may only be looked at: then there is no queue and no
+  // history, and whoever would write is told why.
+  Store* own_ = nullptr;
+  Error not_writable_;
   bool stopping_ = false;
   bool ending_ = false;
   // In the order of their threads' ends: transfers, then what they write to.
@@ -113,16 +117,28 @@ class App {
 
 Status App::start() {
   const auto own = stores_.writable(options_.models_dir);
-  if (!own) return fail(own.error());
-  own_ = *own;
-  auto loaded = queue::load(*own_->fs, store::kQueueFile, options_.models_dir, now_ms());
+  if (!own && (own.error().code != ErrorCode::kPermission || !stores_.readable(options_.models_dir))) {
+    return fail(own.error());
+  }
+  if (own) {
+    own_ = *own;
+  } else {
+    not_writable_ = own.error();
+    spdlog::warn("the models dir can only be looked at: {}", printable(not_writable_.message));
+  }
+  auto loaded =
+      own_ == nullptr ? queue::Decoded{} : queue::load(*own_->fs, store::kQueueFile, options_.models_dir, now_ms());
   if (!loaded) return fail(loaded.error());
   for (const std::string& warning : loaded->warnings) spdlog::warn("{}", warning);
 
   const auto post = [this](std::function<void()> work) { asio::post(io_, std::move(work)); };
   storage_ = std::make_unique<WorkThread>();
   writer_ = std::make_unique<StateWriter>(
-      [fs = own_->fs.get()](const std::string& text) { return queue::save(*fs, store::kQueueFile, text); }, post);
+      [this](const std::string& text) -> Status {
+        if (own_ == nullptr) return fail(not_writable_);
+        return queue::save(*own_->fs, store::kQueueFile, text);
+      },
+      post);
   const auto storage = [this](std::function<void()> work) { storage_->post(std::move(work)); };
   JobsPorts ports;
   ports.models_dir = options_.models_dir;
@@ -141,7 +157,10 @@ Status App::start() {
   ports.save = [this](queue::QueueData data, StateWriter::Saved saved) {
     writer_->write(std::move(data), std::move(saved));
   };
-  ports.remember = [this](const store::HistoryEntry& entry) { own_->ledger->add_history(entry); };
+  const auto note = [this](const store::HistoryEntry& entry) {
+    if (own_ != nullptr) own_->ledger->add_history(entry);
+  };
+  ports.remember = note;
   ports.finished = [this](const store::HistoryEntry& entry) { finished_.run(entry); };
   ports.now_ms = now_ms;
   jobs_ = std::make_unique<Jobs>(std::move(loaded->data), options_.on_demand, transfers_, std::move(ports));
@@ -151,15 +170,18 @@ Status App::start() {
   config.socket = [this] { return server_.socket_path(); };
   config.post = post;
   config.storage = storage;
-  config.history = [this](std::size_t limit, const std::string& model) { return own_->ledger->history(limit, model); };
+  config.history = [this](std::size_t limit, const std::string& model) {
+    return own_ == nullptr ? std::vector<store::HistoryEntry>() : own_->ledger->history(limit, model);
+  };
   config.network = shown_network();
   config.shut_down = [this, post](bool graceful) {
     post([this, graceful] { begin_stop(graceful); });  // after the reply
   };
-  maintenance_ = std::make_unique<Maintenance>(stores_, transfers_, [this, post](const store::HistoryEntry& entry) {
-    own_->ledger->add_history(entry);
-    post([this, entry] { finished_.run(entry); });
-  });
+  maintenance_ =
+      std::make_unique<Maintenance>(stores_, transfers_, [this, post, note](const store::HistoryEntry& entry) {
+        note(entry);
+        post([this, entry] { finished_.run(entry); });
+      });
   upkeep_ = std::make_unique<Upkeep>(UpkeepPorts{publish, post});
   store_service_ = std::make_unique<StoreService>(*jobs_, *upkeep_, *maintenance_, stores_,
                                                   StoreServiceConfig{options_.models_dir, post, storage, publish});
@@ -244,8 +266,18 @@ void App::end_stop() {
   if (std::exchange(ending_, true)) return;
   transfers_deadline_.cancel();
   idle_timer_.cancel();
-  // Replies that wait for the queue file first, then goodbye to the clients.
-  writer_->write(jobs_->queue().data(), [this](const Status&) { server_.stop([this] { io_.stop(); }); });
+  // Replies that wait for the queue file first, and what was to be remembered.
+  writer_->write(jobs_->queue().data(),
+                 [this](const Status&) { storage_->post([this] { asio::post(io_, [this] { hang_up(); }); }); });
+}
+
+// Whoever sees us go may start the next daemon at once: by then nothing here holds a models dir.
+void App::hang_up() {
+  writer_->stop();
+  storage_->stop();
+  own_ = nullptr;
+  stores_.release();
+  server_.stop([this] { io_.stop(); });
 }
 
 }  // namespace

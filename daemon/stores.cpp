@@ -32,6 +32,13 @@ bool is_at_its_path(const Store& store) {
   return there && opened && there->same_file(*opened);
 }
 
+Error not_ours(Error error) {
+  if (error.code == ErrorCode::kPermission && error.hint.empty()) {
+    error.hint = "run the daemon as the owner of the models dir, or choose another with --models-dir";
+  }
+  return error;
+}
+
 }  // namespace
 
 // Two paths may lead to one folder; a second lock on it would meet our own.
@@ -55,7 +62,7 @@ Status Stores::lock(Store& store) {
     held = store::DaemonLock::acquire(*store.fs, self_, holder);
   }
   if (!held && held.error().code == ErrorCode::kLocked) return fail(held_by_another(store.models_dir, holder));
-  if (!held) return fail(held.error());
+  if (!held) return fail(not_ours(held.error()));
   store.lock = std::move(*held);
   return {};
 }
@@ -73,7 +80,7 @@ Result<Store*> Stores::writable(const std::string& models_dir) {
     store->gone = true;
   }
   auto fs = io::PosixFileSystem::open(models_dir, true);
-  if (!fs) return fail(fs.error());
+  if (!fs) return fail(not_ours(fs.error()));
   auto store = std::make_unique<Store>();
   store->models_dir = models_dir;
   store->fs = std::move(*fs);
@@ -114,6 +121,11 @@ store::InUse* Stores::known_in_use(const std::string& models_dir) {
   const std::lock_guard lock(mutex_);
   Store* store = known(models_dir);
   return store == nullptr ? nullptr : &store->in_use;
+}
+
+void Stores::release() {
+  const std::lock_guard guard(mutex_);
+  stores_.clear();
 }
 
 Status Stores::announce(const std::string& socket) {

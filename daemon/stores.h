@@ -40,6 +40,8 @@ class Stores {
   Result<std::shared_ptr<io::FileSystem>> looking(const std::string& models_dir);
   // What transfers of ours need in it; nullptr where we have not opened it for writing.
   store::InUse* known_in_use(const std::string& models_dir);
+  // Closes all and gives their locks back, at the end. Precondition: nobody works in any, or will.
+  void release();
   // Our socket, where it is known only after a lock was taken.
   Status announce(const std::string& socket);
 

@@ -12,7 +12,7 @@ Status set_aside(io::FileSystem& fs, const std::string& path) {
 }
 
 Status clear_way(io::FileSystem& fs, const std::string& path) {
-  for (auto slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+  for (auto slash = path.find('/', path.find('/') + 1); slash != std::string::npos; slash = path.find('/', slash + 1)) {
     const std::string folder = path.substr(0, slash);
     const auto there = fs.stat(folder);
     if (there && there->kind != io::FileStat::Kind::kDirectory) {

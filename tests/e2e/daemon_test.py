@@ -1,8 +1,11 @@
 #!/usr/bin/python3
 """The daemon as a program and as a neighbour: its command line, its socket, a second one, hostile peers."""
 
+import fcntl
 import json
 import os
+import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -63,6 +66,37 @@ class DaemonTest(harness.TestCase):
                 self.assertEqual(daemon.returncode, 1, err)
                 self.assert_one_line(err, arguments[0].lstrip("-"))
                 self.assertEqual(out, "")
+
+    def test_a_state_folder_that_somebody_removed_is_made_and_locked_again(self):
+        model = small_model()
+        registry = ScriptedRegistry(self.box, {"models": [model.script()]})
+        self.box.daemon()
+        shutil.rmtree(self.box.models / ".pullm")
+        self.assert_exit(self.box.pullama("pull", "--insecure", registry.name(model)), 0)
+        second = self.box.spawn(harness.PULLAMAD, "--socket", self.box.root / "other.sock", stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
+        _, err = second.communicate(timeout=harness.PATIENCE)
+        self.assertEqual(second.returncode, 1)
+        self.assertIn(str(self.box.socket), err)
+
+    def test_who_sees_a_daemon_hang_up_can_start_the_next(self):
+        for _ in range(10):
+            daemon = self.box.daemon()
+            with socket.socket(socket.AF_UNIX) as line:
+                line.settimeout(harness.PATIENCE)
+                line.connect(str(self.box.socket))
+                line.sendall(b'{"jsonrpc":"2.0","id":1,"method":"daemon.info"}\n')
+                self.assertTrue(line.recv(65536))
+                daemon.send_signal(signal.SIGTERM)
+                while line.recv(65536):
+                    pass
+                lock = open(self.box.models / ".pullm" / "daemon.lock", "rb")
+                with lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.assertEqual(daemon.wait(harness.PATIENCE), 0)
+
+    def test_a_models_dir_that_cannot_be_made_is_no_missing_model(self):
+        self.assert_error(self.box.pullama("pull", "--models-dir", "/proc/nothing/here", "m"), 1, "/proc")
 
     def test_a_socket_folder_that_is_a_symlink_is_refused(self):
         outside = self.box.root / "outside"

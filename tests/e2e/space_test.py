@@ -152,11 +152,9 @@ class ReadOnlyTest(SpaceCase):
                 else:
                     path.chmod(0o555)
                     self.addCleanup(path.chmod, 0o755)
-                daemon = self.box.daemon(wrap=inside, wait=folder != ".pullm")
-                if folder == ".pullm":
-                    self.assertEqual(daemon.wait(harness.PATIENCE), 1)
-                    self.assertIn(str(path), self.box.daemon_log())
-                    continue
+                daemon = self.box.daemon(wrap=inside)
+                # Also where it is the daemon's own folder that takes nothing.
+                self.assert_exit(self.box.pullama("list"), 0)
                 run = self.box.pullama("pull", "--insecure", name)
                 self.assert_error(run, 1, str(path))
                 self.assertFalse([e for e in self.registry.log() if "/blobs/" in e["path"] or e["port"] == "cdn"])

@@ -161,7 +161,7 @@ TEST_CASE("any number of chunksums keeps the checkpoint under 256 KiB") {
     const auto whole = plan.commit(claim->begin, kEach, state);
     REQUIRE(whole);
     plan.group_verified(*whole);
-    while (plan.entries() > ChunkPlan::kMaxChunks) {
+    while (i % 100 == 99 && plan.entries() > ChunkPlan::kMaxChunks) {
       const auto range = plan.mergeable(0);
       REQUIRE(range);
       plan.merge(*range, state.digest());

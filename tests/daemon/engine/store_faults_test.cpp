@@ -95,17 +95,22 @@ TEST_CASE("what lies where the manifest goes is said before a byte of a blob tra
 
 TEST_CASE("blobs that are there have their second name before the first byte travels") {
   PullFixture f;
-  const std::string cached = content(300'000, 1), other = content(20'000'000, 2);
+  // Large ones go one after another: this one's turn comes last.
+  const std::string cached = content(17 << 20, 1), other = content(17 << 20, 2);
   f.registry.add_model("ns/old", "latest", {cached, "{}"});
   f.registry.add_model("ns/m", "latest", {other, cached, "{}"});
   f.request.model = *ModelName::parse("mem.test/ns/old");
   REQUIRE(f.pull());
   f.request.model = *ModelName::parse("mem.test/ns/m");
   const Digest digest = f.registry.add_blob(cached);
-  std::atomic<bool> kept{false};
-  f.registry.set_on_piece([&](std::uint64_t) { kept = kept || f.exists(store::keep_path(digest)); });
+  const auto before = f.registry.blob_bytes_served();
+  std::atomic<bool> without{false};
+  f.registry.set_on_piece([&](std::uint64_t total) {
+    if (total > before && !f.exists(store::keep_path(digest))) without = true;
+  });
   REQUIRE(f.pull());
-  CHECK(kept);
+  CHECK_FALSE(without);
+  CHECK(f.names(".pullm/keep").empty());
 }
 
 TEST_CASE("a blob that only its owner may read is shown to Ollama's user") {
@@ -180,14 +185,19 @@ TEST_CASE("a .pullm that is removed under a pull is made again") {
   PullFixture f;
   const std::string model = content(30'000'000, 1);
   f.registry.add_model("ns/m", "latest", {model, "{}"});
-  std::atomic<bool> removed{false};
+  const Digest digest = f.registry.add_blob(model);
+  std::stop_source stop;
   f.registry.set_on_piece([&](std::uint64_t total) {
-    if (total < 3'000'000) return;
-    if (!removed.exchange(true)) std::filesystem::remove_all(f.path(".pullm"));
-    // Long enough for a checkpoint to come due.
-    if (total < 6'000'000) std::this_thread::sleep_for(std::chrono::milliseconds(40));
+    if (total < 5'000'000 || stop.stop_requested()) return;
+    std::filesystem::remove_all(f.path(".pullm"));
+    stop.request_stop();
   });
+  const auto stopped = f.pull(stop.get_token());
+  REQUIRE_FALSE(stopped);
+  CHECK_MESSAGE(stopped.error().code == ErrorCode::kCancelled, stopped.error().message);
+  CHECK(f.exists(store::checkpoint_path(digest)));
+  f.registry.set_on_piece({});
   const auto result = f.pull();
   REQUIRE_MESSAGE(result, result.error().message);
-  CHECK(f.exists(f.manifest_file()));
+  CHECK(f.sink.count<engine::BlobResumed>() == 1);
 }
