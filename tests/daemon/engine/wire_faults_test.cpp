@@ -49,8 +49,8 @@ TEST_CASE("a list of a thousand chunksums costs one chunk a flipped bit, also af
   std::array<std::atomic<bool>, 2> flipped{};
   f.registry.set_hook([&](const testing::Request& request, testing::Answer& answer) {
     if (request.path.find("/blobs/" + digest.str()) == std::string::npos || answer.status != 206) return;
-    for (const std::size_t i : {0, 1}) {
-      const std::uint64_t at = i == 0 ? 1 << 20 : 60 << 20;
+    for (const std::size_t i : {0UL, 1UL}) {
+      const std::uint64_t at = i == 0 ? 1ULL << 20 : 60ULL << 20;
       if (*request.first <= at && at <= *request.last && !flipped[i].exchange(true))
         answer.body[at - *request.first] ^= 1;
     }
@@ -102,7 +102,9 @@ TEST_CASE("signed URLs that are refused for ever are asked for six times a blob,
     f.request.connections = connections;
     const auto result = f.pull();
     REQUIRE_FALSE(result);
-    CHECK(resolved == 6);
+    CHECK(resolved >= 6);
+    // One that another connection had begun when the last refusal came.
+    CHECK(resolved <= 7);
     CHECK_MESSAGE(result.error().message.find("5 new URLs") != std::string::npos, result.error().message);
   }
 }
