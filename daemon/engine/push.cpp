@@ -15,6 +15,7 @@
 #include "daemon/engine/blob_upload.h"
 #include "daemon/engine/registry_options.h"
 #include "daemon/engine/upload_retry.h"
+#include "daemon/io/os_error.h"
 #include "daemon/io/thread_start.h"
 #include "daemon/store/blob_lock.h"
 #include "daemon/store/in_use.h"
@@ -163,7 +164,7 @@ Result<manifest::Manifest> Push::Impl::installed() {
   auto spelled = manifests.existing_spelling(request.model);
   if (!spelled) return fail(spelled.error());
   auto manifest = manifests.read(*spelled);
-  if (!manifest && manifest.error().code == ErrorCode::kNotFound) {
+  if (!manifest && io::is_missing(manifest.error())) {
     return fail(ErrorCode::kNotFound,
                 fmt::format("the model {} is not in {}", request.model.display(), store.fs.native_path(".")),
                 "`pullama list` shows what is there");
@@ -174,7 +175,7 @@ Result<manifest::Manifest> Push::Impl::installed() {
     const auto path = store::blob_path(blob.digest);
     const auto there = store.fs.stat(path);
     if (there && there->kind == io::FileStat::Kind::kFile && there->size_bytes == blob.size_bytes) continue;
-    if (!there && there.error().code != ErrorCode::kNotFound) return fail(there.error());
+    if (!there && !io::is_missing(there.error())) return fail(there.error());
     return fail(ErrorCode::kCorrupt,
                 fmt::format("{} of {} is {}", store.fs.native_path(path), request.model.display(),
                             there ? "no file of the size that its manifest says" : "missing"),

@@ -1,6 +1,7 @@
 #include "daemon/engine/upload_journal.h"
 
 #include "daemon/io/atomic_write.h"
+#include "daemon/io/os_error.h"
 #include "daemon/store/models_dir.h"
 
 namespace pullama::engine {
@@ -18,7 +19,7 @@ std::optional<UploadState> UploadJournal::load(const std::string& host, const st
     }
     is_of_another_place_ = parsed.has_value();
     if (!parsed) sink_.report(CheckpointDiscarded{blob_, "upload state: " + parsed.error().message});
-  } else if (text.error().code != ErrorCode::kNotFound) {
+  } else if (!io::is_missing(text.error())) {
     sink_.report(CheckpointDiscarded{blob_, "upload state: " + text.error().message});
   }
   state_.host = host;
@@ -49,7 +50,7 @@ Status UploadJournal::forget() {
   state_ = std::move(fresh);
   if (is_of_another_place_) return {};
   auto removed = fs_.remove(store::upload_path(blob_.digest));
-  if (!removed && removed.error().code == ErrorCode::kNotFound) return {};
+  if (!removed && io::is_missing(removed.error())) return {};
   return removed;
 }
 
