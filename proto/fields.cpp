@@ -1,8 +1,11 @@
 #include "proto/fields.h"
 
+#include "common/json_text.h"
+
 namespace pullama::proto {
 
 std::optional<Json> parse_json(std::string_view text) {
+  if (holds_nul(text)) return std::nullopt;
   Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded()) return std::nullopt;
   return json;

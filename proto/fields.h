@@ -95,10 +95,13 @@ class Reader {
   void list(std::string_view name, std::vector<T>& value) {
     defaulted(name, value);
   }
-  // An absolute path: the daemon's working folder means nothing to a client.
+  // An absolute path, as long as one may be: the daemon's working folder means nothing to a client.
   void path(std::string_view name, std::optional<std::string>& value) {
     optional(name, value);
     if (value && !value->starts_with('/')) wrong(path_ + std::string(name), "must be an absolute path");
+    if (value && value->size() > kMaxPathBytes) {
+      wrong(path_ + std::string(name), fmt::format("must be at most {} bytes long", kMaxPathBytes));
+    }
   }
   template <class T>
   void object(std::string_view name, T& value) {

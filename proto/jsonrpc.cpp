@@ -77,7 +77,7 @@ tl::expected<Message, LineFault> read_request(const Json& json, std::optional<Id
   if (const auto params = json.find("params"); params != json.end()) {
     if (!params->is_object()) {
       Error error{ErrorCode::kInvalidArgument, "'params' must be an object", "name each parameter", 0};
-      return tl::unexpected(LineFault{reply_to, invalid_params(std::move(error))});
+      return tl::unexpected(LineFault{reply_to, invalid_params(std::move(error)), false, !id.has_value()});
     }
     request.params = text_of(*params);
   }

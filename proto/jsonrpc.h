@@ -38,6 +38,7 @@ struct LineFault {
   Id id;
   RpcError error;
   bool close = false;
+  bool silent = false;  // of a notification: nothing is answered
 };
 
 // One line without its end. A batch, a wrong "jsonrpc" or id is kInvalidRequest, params that are no object

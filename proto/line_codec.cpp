@@ -47,7 +47,9 @@ bool looks_like_http(std::string_view line) {
   const std::size_t method = line.find(' '), version = line.rfind(' ');
   if (method == std::string_view::npos || method == 0 || version == method) return false;
   if (!line.substr(version + 1).starts_with("HTTP/")) return false;
-  return line.substr(0, method).find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") == std::string_view::npos;
+  // RFC 9110, 5.6.2: a method is a token. None of these begins a JSON text that ends like this.
+  constexpr std::string_view kToken = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  return line.substr(0, method).find_first_not_of(kToken) == std::string_view::npos;
 }
 
 }  // namespace pullama::proto

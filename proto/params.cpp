@@ -119,6 +119,11 @@ void fields(V& v, Ref<V, SubscribeParams> p) {
 }
 template <>
 std::string check(const SubscribeParams& p) {
+  if (p.jobs.size() > kMaxFilterJobs) return fmt::format("jobs may name at most {} jobs", kMaxFilterJobs);
+  if (p.types.size() > kMaxFilterTypes) return fmt::format("types may name at most {} types", kMaxFilterTypes);
+  for (const std::string& job : p.jobs) {
+    if (job.size() > kMaxJobIdBytes) return fmt::format("jobs: no job's id is longer than {} bytes", kMaxJobIdBytes);
+  }
   for (const std::string& type : p.types) {
     if (!is_event_type(type)) return fmt::format("types: there is no event type '{}'", printable(type, 60));
   }

@@ -12,6 +12,9 @@
 namespace pullama::proto {
 
 inline constexpr std::uint64_t kMaxInteger = (1ULL << 53) - 1;  // the largest that every JSON reader keeps
+inline constexpr std::size_t kMaxPathBytes = 4096;
+// A subscription's filter.
+inline constexpr std::size_t kMaxFilterJobs = 1024, kMaxFilterTypes = 64, kMaxJobIdBytes = 64;
 inline constexpr unsigned kMaxConnections = 16;
 inline constexpr unsigned kMaxParallelModels = 16;
 inline constexpr unsigned kMaxRetriesAccepted = 1'000'000;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "common/json_text.h"
 #include "daemon/store/models_dir.h"
 
 namespace pullama::engine {
@@ -23,7 +24,7 @@ std::optional<std::uint64_t> number(const nlohmann::json& object, const char* na
 
 std::optional<Claim> parse_ollama_part(std::string_view text, std::uint64_t size_bytes) {
   const auto document = nlohmann::json::parse(text, nullptr, false);
-  if (!document.is_object()) return std::nullopt;
+  if (holds_nul(text) || !document.is_object()) return std::nullopt;
   const auto offset = number(document, "Offset");
   const auto size = number(document, "Size");
   const auto completed = number(document, "Completed");

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <span>
 
+#include "common/json_text.h"
 #include "daemon/io/xxh3.h"
 
 namespace pullama::engine {
@@ -62,7 +63,7 @@ void check_seal(std::string_view text) {
 
 json parse_document(std::string_view text, const Digest& digest, std::uint64_t size_bytes, std::uint64_t version) {
   json document = json::parse(text, nullptr, false);
-  if (!document.is_object()) throw BadState{"it is no JSON object"};
+  if (holds_nul(text) || !document.is_object()) throw BadState{"it is no JSON object"};
   if (number(document, "version") != version) throw BadState{fmt::format("its version is not {}", version)};
   if (text_of(document, "digest") != digest.str()) throw BadState{"it belongs to another digest"};
   if (number(document, "size") != size_bytes) throw BadState{"it belongs to another size"};

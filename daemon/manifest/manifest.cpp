@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "common/json_text.h"
 #include "daemon/io/sha256.h"
 
 namespace pullama::manifest {
@@ -250,7 +251,7 @@ Result<Manifest> Manifest::parse(std::string raw) {
   Reader reader;
   bool read = false;
   try {
-    read = Json::sax_parse(raw, &reader);
+    read = !holds_nul(raw) && Json::sax_parse(raw, &reader);
   } catch (const nlohmann::json::exception&) {
     reader.problem = "it is not valid JSON";
   }

@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include "common/json_text.h"
+
 namespace pullama::queue {
 namespace {
 
@@ -32,7 +34,7 @@ bool nested_too_deep(std::string_view text) {
 Result<json> parse_object(std::string_view text) {
   if (nested_too_deep(text)) return corrupt("it is nested too deep");
   json value = json::parse(text, nullptr, false);
-  if (value.is_discarded()) return corrupt("it is no JSON");
+  if (holds_nul(text) || value.is_discarded()) return corrupt("it is no JSON");
   if (!value.is_object()) return corrupt("it is no JSON object");
   return value;
 }

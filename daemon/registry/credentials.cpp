@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "common/json_text.h"
 #include "daemon/registry/ascii.h"
 #include "daemon/registry/base64.h"
 #include "daemon/registry/secret_file.h"
@@ -57,8 +58,9 @@ Result<std::optional<std::string>> Credentials::basic(std::string_view host) con
     return fail(ErrorCode::kAuthFailed, file.error().message, "check " + paths_.docker_config);
   }
   const auto config = Json::parse(file->content, nullptr, false);
+  const bool whole = !holds_nul(file->content);
   wipe(file->content);
-  if (!config.is_object()) {
+  if (!whole || !config.is_object()) {
     return fail(ErrorCode::kAuthFailed, paths_.docker_config + " is not a JSON object",
                 "check " + paths_.docker_config);
   }

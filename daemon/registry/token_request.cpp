@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/json_text.h"
 #include "daemon/registry/ascii.h"
 #include "daemon/registry/base64.h"
 
@@ -142,7 +143,7 @@ std::string signature_header(const SshKey& key, const std::string& url) {
 
 Result<std::string> parse_token(std::string_view body) {
   const auto json = nlohmann::json::parse(body, nullptr, false);
-  if (!json.is_object()) return fail(ErrorCode::kAuthFailed, "its answer is not a JSON object");
+  if (holds_nul(body) || !json.is_object()) return fail(ErrorCode::kAuthFailed, "its answer is not a JSON object");
   for (const char* key : {"token", "access_token"}) {
     const auto value = json.find(key);
     if (value == json.end() || !value->is_string()) continue;

@@ -134,7 +134,7 @@ void Session::handle_line(const std::string& line) {
 }
 
 void Session::handle_fault(const proto::LineFault& fault) {
-  send(std::make_shared<const std::string>(proto::error_line(fault.id, fault.error)));
+  if (!fault.silent) send(std::make_shared<const std::string>(proto::error_line(fault.id, fault.error)));
   if (!fault.close || state_ != State::kOpen) return;
   state_ = State::kRefusing;
   close_after(kLinger);

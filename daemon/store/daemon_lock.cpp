@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "common/json_text.h"
 #include "daemon/io/os_error.h"
 #include "daemon/store/models_dir.h"
 
@@ -16,7 +17,7 @@ constexpr std::uint64_t kMaxBytes = 64 << 10;
 
 std::optional<DaemonIdentity> parse_identity(const std::string& text) {
   const Json json = Json::parse(text, nullptr, false);
-  if (!json.is_object()) return std::nullopt;
+  if (holds_nul(text) || !json.is_object()) return std::nullopt;
   const auto pid = json.find("pid");
   const auto uid = json.find("uid");
   const auto socket = json.find("socket");
@@ -77,7 +78,7 @@ Result<bool> DaemonLock::still_ours() const {
 }
 
 Status DaemonLock::announce(const DaemonIdentity& self) {
-  const Json json = {{"pid", self.pid}, {"uid", self.uid}, {"socket", self.socket}};
+  const Json json = {{"version", 1}, {"pid", self.pid}, {"uid", self.uid}, {"socket", self.socket}};
   const std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
   if (auto cut = file_->truncate(0); !cut) return cut;
   return file_->write_at(0, std::as_bytes(std::span(text)));

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/json_text.h"
+
 namespace pullama::store {
 namespace {
 
@@ -17,7 +19,7 @@ Json parse_object(std::string_view text) {
     return !too_deep;
   };
   Json json = Json::parse(text.begin(), text.end(), look, false);
-  if (too_deep || !json.is_object()) return Json::object();
+  if (too_deep || holds_nul(text) || !json.is_object()) return Json::object();
   return json;
 }
 

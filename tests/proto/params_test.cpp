@@ -110,6 +110,26 @@ TEST_CASE("wrong params are named") {
   CHECK(refusal<NoParams>("{") == "the text is no JSON");
 }
 
+TEST_CASE("paths and filters have a length") {
+  const std::string longest = "/" + std::string(kMaxPathBytes - 1, 'x');
+  CHECK(read<StoreListParams>(R"({"models_dir":")" + longest + "\"}"));
+  CHECK(refusal<StoreListParams>(R"({"models_dir":")" + longest + "x\"}") ==
+        "models_dir must be at most 4096 bytes long");
+  CHECK(option_refusal(R"("ca_file":")" + longest + "x\"") == "options.ca_file must be at most 4096 bytes long");
+  const auto filter = [](const char* member, std::size_t count, const std::string& item) {
+    std::string list;
+    for (std::size_t i = 0; i < count; ++i) list += (i == 0 ? "\"" : ",\"") + item + "\"";
+    return "{\"" + std::string(member) + "\":[" + list + "]}";
+  };
+  CHECK(read<SubscribeParams>(filter("jobs", 1024, "j1")));
+  CHECK(refusal<SubscribeParams>(filter("jobs", 1025, "j1")) == "jobs may name at most 1024 jobs");
+  CHECK(refusal<SubscribeParams>(filter("jobs", 1, std::string(65, 'j'))) ==
+        "jobs: no job's id is longer than 64 bytes");
+  CHECK(refusal<SubscribeParams>(filter("types", 65, "retry")) == "types may name at most 64 types");
+}
+
+TEST_CASE("a NUL byte ends no text") { CHECK_FALSE(read<NoParams>(std::string_view("{}\0", 3))); }
+
 TEST_CASE("defaults that are not false are the document's") {
   CHECK(read<ShutdownParams>("{}")->graceful);
   CHECK(read<QueueStopParams>("{}")->after_current);

@@ -31,6 +31,7 @@ TEST_CASE("malformed input is answered by the rules, and the connection lives or
       {"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\"\n", -32700, nullptr, kLives},
       {"{'jsonrpc':'2.0'}\n", -32700, nullptr, kLives},
       {std::string("{\0}\n", 4), -32700, nullptr, kLives},
+      {std::string(kPing.substr(0, kPing.size() - 1)) + std::string("\0garbage\n", 9), -32700, nullptr, kLives},
       {"[]\n", -32600, nullptr, kLives},
       {"[" + std::string(kPing.substr(0, kPing.size() - 1)) + "]\n", -32600, nullptr, kLives},
       {"42\n", -32600, nullptr, kLives},
@@ -128,9 +129,9 @@ TEST_CASE("what follows a line that ended the connection is not executed") {
 TEST_CASE("an HTTP request gets the connection closed and nothing else, and its body is not executed") {
   SocketWorld world;
   world.start();
-  for (const std::string head :
-       {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "POST /rpc HTTP/1.1\r\n\r\n", "OPTIONS * HTTP/1.1\r\n\r\n",
-        "PUT /a HTTP/1.0\r\n\r\n", "HEAD / HTTP/1.1\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"}) {
+  for (const std::string head : {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "POST /rpc HTTP/1.1\r\n\r\n",
+                                 "OPTIONS * HTTP/1.1\r\n\r\n", "PUT /a HTTP/1.0\r\n\r\n", "M-SEARCH * HTTP/1.1\r\n\r\n",
+                                 "get / HTTP/1.1\r\n\r\n", "HEAD / HTTP/1.1\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"}) {
     CAPTURE(head);
     Client client = world.connect();
     client.send(head + request(1, "note"));
@@ -192,6 +193,7 @@ TEST_CASE("a notification is executed and gets no reply, not even an error") {
   for (const char* method : {"note", "no.such", "throw", "drop", "typed"}) {
     client.send(R"({"jsonrpc":"2.0","method":")" + std::string(method) + "\"}\n");
   }
+  client.send("{\"jsonrpc\":\"2.0\",\"method\":\"note\",\"params\":[1]}\n");
   client.send(kPing);
   CHECK(world.next(client)["id"] == "ping");
   world.settle();
