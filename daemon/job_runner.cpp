@@ -28,14 +28,14 @@ JobRunner::JobRunner(Transfers& transfers, Post post, OnReports on_reports, OnEn
 
 JobRunner::~JobRunner() { stop_all(); }
 
-void JobRunner::start(const queue::JobPtr& job, const queue::Limits& limits) {
+void JobRunner::start(const queue::JobPtr& job) {
   auto relay = std::make_shared<ProgressRelay>(
       post_, [this, id = job->id](std::vector<engine::Report> reports) { on_reports_(id, std::move(reports)); });
   Run& run = runs_[job->id];
   run.relay = relay;
-  auto thread = io::start_thread([this, job, limits, relay](const std::stop_token& stop) {
+  auto thread = io::start_thread([this, job, relay](const std::stop_token& stop) {
     const auto begin = Clock::now();
-    auto outcome = guarded<engine::PullSummary>([&] { return transfers_.run(*job, limits, *relay, stop); });
+    auto outcome = guarded<engine::PullSummary>([&] { return transfers_.run(*job, *relay, stop); });
     const auto duration = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);
     post_([this, id = job->id, outcome = std::move(outcome), duration]() mutable {
       ended(id, std::move(outcome), duration);

@@ -35,7 +35,7 @@ class JobRunner {
   JobRunner& operator=(const JobRunner&) = delete;
 
   // Precondition: !running(job.id).
-  void start(const queue::JobPtr& job, const queue::Limits& limits);
+  void start(const queue::JobPtr& job);
   bool running(const std::string& id) const { return runs_.contains(id); }
   // For one more that somebody asked for, beside what the queue runs in its order.
   bool has_room() const { return runs_.size() < kMaxAskedRuns; }

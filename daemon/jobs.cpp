@@ -39,6 +39,7 @@ Jobs::Jobs(queue::QueueData data, bool asleep, Transfers& transfers, JobsPorts p
       published_revision_(queue_.queue_revision()),
       runner_(
           transfers, ports_.post,
+  transfers_.set_connections(queue_.limits().connections);
           [this](const std::string& id, std::vector<engine::Report> reports) { on_reports(id, std::move(reports)); },
           [this](const std::string& id, JobRunner::Outcome outcome, std::chrono::milliseconds duration) {
             on_end(id, std::move(outcome), duration);

@@ -54,7 +54,7 @@ void Jobs::activate(const std::string& id, bool resumed) {
   live.bytes_before = live.progress.bytes_done();
   if (resumed) publish(*job, event::JobResumed{});
   publish(*job, event::JobStarted{wire_kind(job->kind)});
-  runner_.start(job, queue_.limits());
+  runner_.start(job);
 }
 
 bool Jobs::has_place(const queue::Job& job, bool wanted_now) const {

@@ -1,5 +1,8 @@
 #include "daemon/pull_transfers.h"
 
+#include <filesystem>
+
+#include "common/printable.h"
 #include "daemon/store/no_ledger.h"
 #include "proto/message.h"
 #include "proto/params.h"
@@ -20,7 +23,19 @@ PullTransfers::PullTransfers(Stores& stores, registry::Http& http, const io::Clo
       rate_limit_(clock),
       engine_{http, clock, credentials, rate_limit_, true},
       user_agent_(std::move(user_agent)),
-      prune_(prune) {}
+      prune_(prune) {
+  engine_.connections = &connections_;
+}
+
+Status PullTransfers::check(const proto::PullOptions& options) {
+  if (!options.ca_file) return {};
+  std::error_code unknown;  // then the transfer says why
+  const auto type = std::filesystem::status(*options.ca_file, unknown).type();
+  if (unknown || type == std::filesystem::file_type::regular || type == std::filesystem::file_type::not_found)
+    return {};
+  return fail(ErrorCode::kInvalidArgument, "the ca_file " + printable(*options.ca_file) + " is no regular file",
+              "name a file with certificates (PEM)");
+}
 
 engine::PullRequest PullTransfers::request(const ModelName& model, const proto::PullOptions& options) const {
   engine::PullRequest request{.model = model, .ca_file = {}, .user_agent = user_agent_, .manifest_before = {}};
@@ -36,18 +51,18 @@ engine::PullRequest PullTransfers::request(const ModelName& model, const proto::
   return request;
 }
 
-Result<engine::PullRequest> PullTransfers::request(const queue::Job& job, const queue::Limits& limits) const {
+Result<engine::PullRequest> PullTransfers::request(const queue::Job& job) const {
   const auto options = proto::read<proto::PullOptions>(job.options);
   if (!options) return fail(options.error());
+  if (auto usable = check(*options); !usable) return fail(usable.error());
   engine::PullRequest wanted = request(job.model, *options);
-  if (!options->connections) wanted.connections = limits.connections;
   if (auto digest = Digest::parse(job.manifest)) wanted.manifest_before = *digest;
   return wanted;
 }
 
-Result<engine::PullSummary> PullTransfers::run(const queue::Job& job, const queue::Limits& limits,
-                                               engine::ProgressSink& sink, std::stop_token stop) {
-  auto wanted = request(job, limits);
+Result<engine::PullSummary> PullTransfers::run(const queue::Job& job, engine::ProgressSink& sink,
+                                               std::stop_token stop) {
+  auto wanted = request(job);
   if (!wanted) return fail(wanted.error());
   const auto store = stores_.writable(job.models_dir);
   if (!store) return fail(store.error());
@@ -58,7 +73,7 @@ Result<engine::PullSummary> PullTransfers::run(const queue::Job& job, const queu
 }
 
 Result<engine::PullPlan> PullTransfers::plan(const queue::Job& job, std::stop_token stop) {
-  auto wanted = request(job, {});
+  auto wanted = request(job);
   if (!wanted) return fail(wanted.error());
   const auto fs = stores_.looking(job.models_dir);
   if (!fs) return fail(fs.error());

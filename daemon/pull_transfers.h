@@ -2,6 +2,7 @@
 // Transfers by the engine: from a job's options as they were sent to an engine::Pull or engine::Push in the right
 // store.
 
+#include <atomic>
 #include <string>
 
 #include "daemon/engine/pull.h"
@@ -18,22 +19,25 @@ class PullTransfers final : public Transfers {
   PullTransfers(Stores& stores, registry::Http& http, const io::Clock& clock, const registry::Credentials& credentials,
                 std::string user_agent, bool prune);
 
-  Result<engine::PullSummary> run(const queue::Job& job, const queue::Limits& limits, engine::ProgressSink& sink,
-                                  std::stop_token stop) override;
+  Result<engine::PullSummary> run(const queue::Job& job, engine::ProgressSink& sink, std::stop_token stop) override;
   Result<engine::PullPlan> plan(const queue::Job& job, std::stop_token stop) override;
   void set_rate(std::uint64_t bytes_per_second) override { rate_limit_.set_rate(bytes_per_second); }
+  void set_connections(unsigned count) override { connections_ = count; }
   Result<std::uint64_t> free_bytes(const std::string& models_dir) override;
 
   // For jobs that are no transfers themselves but do parts of what one does.
   const engine::EngineContext& engine() const { return engine_; }
   static engine::StoreContext context(Store& store) { return {*store.fs, *store.ledger, store.space, &store.in_use}; }
+  // kInvalidArgument for a ca_file that is there and no regular file: opening a pipe would wait for ever. Blocking.
+  static Status check(const proto::PullOptions& options);
   engine::PullRequest request(const ModelName& model, const proto::PullOptions& options) const;
 
  private:
-  Result<engine::PullRequest> request(const queue::Job& job, const queue::Limits& limits) const;
+  Result<engine::PullRequest> request(const queue::Job& job) const;
 
   Stores& stores_;
   engine::RateLimit rate_limit_;
+  std::atomic<unsigned> connections_{0};
   engine::EngineContext engine_;
   std::string user_agent_;
   bool prune_;

@@ -121,8 +121,8 @@ Result<BlobDownload::Step> BlobDownload::download(store::BlobLock& lock, std::st
   while (true) {
     Transfer transfer({fs_, start->partial, lock, context_.registry, *source, context_.engine.clock,
                        context_.engine.rate_limit, context_.job_rate_limit, context_.job, context_.request.connections,
-                       context_.request.max_retries, context_.sink, blob_, gauge_, context_.retries,
-                       context_.request.checkpoint_interval});
+                       context_.engine.connections, context_.request.max_retries, context_.sink, blob_, gauge_,
+                       context_.retries, context_.request.checkpoint_interval});
     auto step = after_transfer(transfer.run(std::move(plan), start->front, restarts_, stop), *start, lock);
     if (!step || *step == Step::kDone || !next_plan_) return step;
     plan = std::move(*std::exchange(next_plan_, std::nullopt));

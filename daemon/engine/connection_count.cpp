@@ -2,6 +2,12 @@
 
 namespace pullama::engine {
 
+void ConnectionCount::fix(unsigned fixed) {
+  if (fixed == fixed_) return;
+  *this = ConnectionCount(fixed != 0 ? fixed : target_);
+  fixed_ = fixed;
+}
+
 bool ConnectionCount::on_rate(double bytes_per_second, double seconds) {
   if (fixed_ != 0 || settled_ || seconds < kSoonSeconds) return false;
   if (previous_ != 0 && bytes_per_second < previous_rate_ * 1.1) {

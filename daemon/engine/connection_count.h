@@ -20,6 +20,10 @@ class ConnectionCount {
   explicit ConnectionCount(unsigned fixed) : fixed_(fixed), target_(fixed != 0 ? fixed : kStart) {}
 
   unsigned target() const { return target_; }
+  bool fixed() const { return fixed_ != 0; }
+
+  // Another number from now on, or, with 0, finding out from the present one.
+  void fix(unsigned fixed);
 
   // The rate over `seconds` of undisturbed transfer, in which every connection received. True: it was enough to decide
   // by, and the next measurement begins. A gain shows soon; that there is none is believed after a second only.

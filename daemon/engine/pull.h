@@ -3,6 +3,7 @@
 // are all gone when run() returns. Every wait ends within 100 ms of a stop; what was received is then synced and
 // checkpointed first. Never leaves a half-written file under a final name.
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -45,6 +46,8 @@ struct EngineContext {
   const registry::Credentials& credentials;
   RateLimit& rate_limit;  // over all jobs
   bool couriers = false;  // uploads may go by a process of their own (courier.h)
+  // To one blob where a request names no number; may change at any time. nullptr or 0: found out.
+  const std::atomic<unsigned>* connections = nullptr;
 };
 
 struct PullRequest {

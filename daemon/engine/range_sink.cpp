@@ -81,6 +81,7 @@ bool RangeSink::on_tick() {
   if (context_.generation() != generation_) return stop_with(Ended::kSuspended);
   if (now - last_byte_ >= kStallLimit) return stop_with(Ended::kStalled);
   if (context_.state.slow(id_)) return stop_with(Ended::kSlow);
+  if (context_.state.surplus(id_)) return stop_with(Ended::kRangeGone);
   return true;
 }
 

@@ -63,7 +63,11 @@ class Crew {
 TransferResult Transfer::run(ChunkPlan plan, std::optional<io::Sha256::Midstate> front, unsigned restarts,
                              std::stop_token stop) {
   const bool resumed = plan.received_bytes() > 0;
-  TransferState state(std::move(plan), front, parts_.connections, parts_.clock);
+  const auto connections = [&] {
+    const bool open = parts_.connections == 0 && parts_.default_connections != nullptr;
+    return open ? parts_.default_connections->load() : parts_.connections;
+  };
+  TransferState state(std::move(plan), front, connections(), parts_.clock);
   CheckpointWriter writer(parts_.fs, parts_.partial, parts_.lock, state, parts_.blob, restarts,
                           parts_.checkpoint_interval, parts_.sink);
 
@@ -109,6 +113,7 @@ TransferResult Transfer::run(ChunkPlan plan, std::optional<io::Sha256::Midstate>
   while (!state.wait_for_end(kTick, token)) {
     publish();
     if (suspend.suspended()) generation.fetch_add(1);
+    state.set_connections(connections());
     state.sample(parts_.rate_limit.rate() != 0 || parts_.job_rate_limit.rate() != 0);
     crew.add(state.missing_connections(), token);
   }

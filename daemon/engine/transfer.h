@@ -41,7 +41,8 @@ class Transfer {
     RateLimit& rate_limit;
     RateLimit& job_rate_limit;
     std::uint64_t job;
-    unsigned connections;  // 0: found out
+    unsigned connections;                              // 0: as many as the next says
+    const std::atomic<unsigned>* default_connections;  // may change meanwhile; nullptr or 0: found out
     std::optional<unsigned> max_retries;
     ProgressSink& sink;
     BlobRef blob;

@@ -161,6 +161,11 @@ bool TransferState::wait_for_window(std::uint64_t offset, std::stop_token stop) 
   return !stop.stop_requested() && end_ == End::kRunning;
 }
 
+bool TransferState::surplus(unsigned id) const {
+  const std::lock_guard lock(mutex_);
+  return count_.fixed() && workers_.older_than(id) >= count_.target();
+}
+
 bool TransferState::slow(unsigned id) const {
   const std::lock_guard lock(mutex_);
   return workers_.at(id).slow;
@@ -236,6 +241,12 @@ void TransferState::sample(bool throttled) {
   rate_since_ = now;
   rate_from_ = travelled_;
   work_.notify_all();
+}
+
+void TransferState::set_connections(unsigned fixed) {
+  const std::lock_guard lock(mutex_);
+  count_.fix(fixed);
+  if (workers_.count() > count_.target()) work_.notify_all();
 }
 
 unsigned TransferState::missing_connections() const {

@@ -54,6 +54,8 @@ class TransferState {
   // Waits until `offset` is inside the window; false on stop or end.
   bool wait_for_window(std::uint64_t offset, std::stop_token stop);
   bool slow(unsigned id) const;
+  // One more than was asked for since it began: it is to give its claim back and leave.
+  bool surplus(unsigned id) const;
   void on_throttled();
   std::uint64_t connection_bytes(unsigned id) const;
 
@@ -99,6 +101,8 @@ class TransferState {
   std::optional<Error> error() const;
   // Once every 100 ms: rates, slow connections, the connection count. `throttled`: rates say nothing about the line.
   void sample(bool throttled);
+  // How many there are to be, as ConnectionCount takes it. Those that are too many are surplus() then.
+  void set_connections(unsigned fixed);
   unsigned missing_connections() const;
   unsigned connections() const;
   std::uint64_t received_bytes() const;

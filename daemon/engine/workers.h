@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <optional>
 
@@ -36,6 +37,9 @@ class Workers {
   Worker& at(unsigned id) { return workers_.at(id); }
   const Worker& at(unsigned id) const { return workers_.at(id); }
   unsigned count() const { return static_cast<unsigned>(workers_.size()); }
+  unsigned older_than(unsigned id) const {
+    return static_cast<unsigned>(std::distance(workers_.begin(), workers_.lower_bound(id)));
+  }
   // How many are at work and have had their first byte.
   unsigned receiving() const;
   // A new claim: its clock for slowness starts.

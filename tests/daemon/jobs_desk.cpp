@@ -36,8 +36,8 @@ void Loop::run_pending() {
   while (const auto work = take(false)) (*work)();
 }
 
-ScriptedTransfers::Outcome ScriptedTransfers::run(const queue::Job& job, const queue::Limits&,
-                                                  engine::ProgressSink& sink, std::stop_token stop) {
+ScriptedTransfers::Outcome ScriptedTransfers::run(const queue::Job& job, engine::ProgressSink& sink,
+                                                  std::stop_token stop) {
   std::unique_lock lock(mutex_);
   Script& script = scripts_[job.id];
   ++script.runs;

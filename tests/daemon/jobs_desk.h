@@ -35,10 +35,10 @@ class ScriptedTransfers final : public Transfers {
  public:
   using Outcome = Result<engine::PullSummary>;
 
-  Outcome run(const queue::Job& job, const queue::Limits& limits, engine::ProgressSink& sink,
-              std::stop_token stop) override;
+  Outcome run(const queue::Job& job, engine::ProgressSink& sink, std::stop_token stop) override;
   Result<engine::PullPlan> plan(const queue::Job& job, std::stop_token stop) override;
   void set_rate(std::uint64_t bytes_per_second) override { rate = bytes_per_second; }
+  void set_connections(unsigned count) override { connections = count; }
   Result<std::uint64_t> free_bytes(const std::string& models_dir) override;
 
   // The run of this job that is under way, or the next one, ends so.
@@ -48,6 +48,7 @@ class ScriptedTransfers final : public Transfers {
   int runs(const std::string& id) const;
 
   std::uint64_t rate = 0;
+  unsigned connections = 0;
   std::uint64_t free = 0;
   bool hangs_on_stop = false;  // a sync that does not come back
 

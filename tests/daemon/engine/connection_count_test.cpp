@@ -64,3 +64,21 @@ TEST_CASE("where the hasher is the limit connections go away one by one") {
   for (int i = 0; i < 10; ++i) count.on_window_full();
   CHECK(count.target() == 1);
 }
+
+TEST_CASE("another number may be asked for at any time, and finding out goes on from it") {
+  ConnectionCount count(0);
+  count.fix(2);
+  CHECK(count.target() == 2);
+  CHECK(count.fixed());
+  CHECK_FALSE(count.on_rate(80e6, 1));
+  count.fix(16);
+  CHECK(count.target() == 16);
+  count.fix(2);
+  count.fix(0);
+  CHECK_FALSE(count.fixed());
+  CHECK(count.target() == 2);
+  count.on_rate(80e6, 1);
+  CHECK(count.target() == 4);
+  count.fix(0);
+  CHECK(count.target() == 4);
+}
