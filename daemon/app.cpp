@@ -62,8 +62,8 @@ class App {
         transfers_(stores_, http_, clock_, credentials_, options.user_agent, options.prune),
         finished_(config.on_finished, config.on_finished_limit),
         hub_(io_,
-             [this] {
-               proto::Snapshot snapshot = jobs_->snapshot();
+             [this](const std::vector<std::string>& jobs) {
+               proto::Snapshot snapshot = jobs_->snapshot(jobs);
                upkeep_->add_to(snapshot.jobs);
                return snapshot;
              }),

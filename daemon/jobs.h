@@ -79,8 +79,8 @@ class Jobs {
   // By id, or by model name: the unfinished job of that model, else the one that finished last. kNotFound.
   Result<queue::JobPtr> find(const std::string& job) const;
   proto::JobSnapshot show(const queue::Job& job) const;
-  std::vector<proto::JobSnapshot> list() const;  // oldest first
-  proto::Snapshot snapshot() const;              // jobs without the entries that only wait for their turn
+  std::vector<proto::JobSnapshot> list() const;                          // oldest first
+  proto::Snapshot snapshot(const std::vector<std::string>& only) const;  // these jobs and entries; empty: all
   proto::QueueView view() const;
   proto::JobCounts counts() const;
   bool is_asleep() const;  // something was under way when the daemon before ended, and waits to be woken

@@ -107,17 +107,22 @@ std::vector<proto::JobSnapshot> Jobs::list() const {
   return snapshots;
 }
 
-proto::Snapshot Jobs::snapshot() const {
+proto::Snapshot Jobs::snapshot(const std::vector<std::string>& only) const {
   proto::Snapshot snapshot;
-  for (const JobPtr& job : queue_.direct()) snapshot.jobs.push_back(show(*job));
-  for (const JobPtr& job : queue_.entries()) {
-    if (job->state != JobState::kQueued) snapshot.jobs.push_back(show(*job));
-  }
   snapshot.queue = view();
   const auto& limits = queue_.limits();
   snapshot.limits = {limits.rate, limits.connections, limits.parallel_models};
   return snapshot;
 }
+  if (only.empty()) {
+    snapshot.jobs = list();
+  } else {
+    const std::set<std::string> wanted(only.begin(), only.end());
+    for (const std::string& id : wanted) {
+      if (const JobPtr job = queue_.find(id)) snapshot.jobs.push_back(show(*job));
+    }
+    std::erase_if(snapshot.queue.entries, [&](const auto& entry) { return !wanted.contains(entry.id); });
+  }
 
 proto::QueueView Jobs::view() const {
   proto::QueueView view;

@@ -94,7 +94,7 @@ struct EventHub::Impl : std::enable_shared_from_this<EventHub::Impl> {
       samples.forget_blob(event.job, *blob);
     }
     EventRing::Entry entry{seq, event.job, type, line_of(event)};
-    ring.push(entry);
+    ring.push(entry, oldest_wanted());
     if (subscriptions.empty()) return;
     gathered.push_back(std::move(entry));
     const auto due = delivered_at + gather_interval(subscriptions.size());
@@ -116,13 +116,39 @@ struct EventHub::Impl : std::enable_shared_from_this<EventHub::Impl> {
   void deliver() {
     if (gathered.empty()) return;
     delivered_at = now();
-    for (const auto& [id, subscription] : subscriptions) {
+    for (auto& [id, subscription] : subscriptions) {
       if (subscription.replay_next) continue;  // finds it in the ring
       for (const EventRing::Entry& entry : gathered) {
-        if (subscription.filter.passes(entry.job, entry.type)) subscription.session->send(entry.line);
+        if (!subscription.filter.passes(entry.job, entry.type)) continue;
+        if (subscription.session->has_room(entry.line->size())) {
+          subscription.session->send(entry.line);
+        } else {
+          fall_behind(id, subscription, entry.seq);
+          break;
+        }
       }
     }
     gathered.clear();
+  }
+
+  // From here on it reads from the ring; the session ends it if it does not read.
+  void fall_behind(std::uint64_t id, Subscription& subscription, std::uint64_t next) {
+    subscription.replay_next = next;
+    somebody_is_behind = true;
+    subscription.session->when_drained([weak = weak_from_this(), id, generation = subscription.generation] {
+      if (const auto self = weak.lock()) self->continue_replay(id, generation);
+    });
+  }
+
+  std::optional<std::uint64_t> oldest_wanted() {
+    std::optional<std::uint64_t> oldest;
+    if (!somebody_is_behind) return oldest;
+    for (const auto& [id, subscription] : subscriptions) {
+      if (subscription.replay_next)
+        oldest = std::min(oldest.value_or(*subscription.replay_next), *subscription.replay_next);
+    }
+    somebody_is_behind = oldest.has_value();
+    return oldest;
   }
 
   void publish_trace(proto::Event event) {
@@ -194,9 +220,11 @@ struct EventHub::Impl : std::enable_shared_from_this<EventHub::Impl> {
     result.gap = params.since && !replay;
     result.seq = replay ? *params.since : seq;
     if (!replay) {
-      result.snapshot = snapshot();
+      result.snapshot = snapshot(params.jobs);
       result.snapshot->epoch = epoch;
-      std::erase_if(result.snapshot->jobs, [&](const auto& job) { return !Filter::has(params.jobs, job.id); });
+      const auto unwanted = [&](const auto& item) { return !Filter::has(params.jobs, item.id); };
+      std::erase_if(result.snapshot->jobs, unwanted);
+      std::erase_if(result.snapshot->queue.entries, unwanted);
     }
     reply.succeed(result);  // queued before any event, in this turn
 
@@ -223,11 +251,7 @@ struct EventHub::Impl : std::enable_shared_from_this<EventHub::Impl> {
     deliver();  // to the others: this one finds it in the ring
     std::size_t bytes = 0;
     while (*subscription.replay_next <= seq) {
-      if (bytes >= kReplayBatchBytes) {
-        return subscription.session->when_drained([weak = weak_from_this(), session_id, generation] {
-          if (const auto self = weak.lock()) self->continue_replay(session_id, generation);
-        });
-      }
+      if (bytes >= kReplayBatchBytes) return fall_behind(session_id, subscription, *subscription.replay_next);
       const EventRing::Entry* entry = ring.find(*subscription.replay_next);
       if (entry == nullptr) return subscription.session->disconnect();  // so slow that the ring overtook it
       if (subscription.filter.passes(entry->job, entry->type)) {
@@ -253,7 +277,8 @@ struct EventHub::Impl : std::enable_shared_from_this<EventHub::Impl> {
   const Now now;
   const std::string epoch = new_epoch();
   std::uint64_t seq = 0;
-  EventRing ring{kRingEvents, kRingBytes};
+  bool somebody_is_behind = false;  // perhaps
+  EventRing ring{kRingEvents, kRingBytes, kBurstBytes};
   SampleTable samples;
   boost::asio::steady_timer timer;
   bool timer_armed = false;

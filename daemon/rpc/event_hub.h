@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "daemon/rpc/dispatcher.h"
 #include "daemon/rpc/session_context.h"
@@ -25,9 +26,10 @@ namespace pullama::rpc {
 
 class EventHub {
  public:
-  // The state now; the hub fills in the epoch and leaves out jobs that were not asked for. It must show every state
-  // change that was published and none that was not: change the state and publish in one turn of the loop.
-  using SnapshotProvider = std::function<proto::Snapshot()>;
+  // The state now, of these jobs and entries (none: of all); the hub fills in the epoch and leaves out what was not
+  // asked for. It must show every state change that was published and none that was not: change the state and publish
+  // in one turn of the loop.
+  using SnapshotProvider = std::function<proto::Snapshot(const std::vector<std::string>& jobs)>;
 
   using Now = std::function<std::chrono::steady_clock::time_point()>;
 
@@ -40,6 +42,7 @@ class EventHub {
   std::uint64_t seq() const;  // of the last state change; 0 before the first
 
   // With a crowd of subscribers, state changes that follow one another closely go out together (gather_interval()).
+  // One that a burst has filled up to Outbox::kEventBytes gets the rest from the ring, as it reads.
   // The hub sets `seq`, and `time` where it is zero (a sample's always: when it leaves). A state change goes at once to
   // every subscriber whose filter lets it through, and into the ring; samples of its blob (for a job.* event: of its
   // job) that still wait are forgotten. blob.progress waits for the next pass: the newest of a blob wins, at most one a
@@ -68,6 +71,8 @@ class EventHub {
 
   static constexpr std::size_t kRingEvents = 4096;      // state changes kept for `since`
   static constexpr std::size_t kRingBytes = 16U << 20;  // and no more than this of them
+  // Unless a subscriber that reads is still behind: one request can change 100,000 jobs.
+  static constexpr std::size_t kBurstBytes = 48U << 20;
 
  private:
   struct Impl;

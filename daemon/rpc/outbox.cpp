@@ -6,6 +6,12 @@
 
 namespace pullama::rpc {
 
+bool Outbox::has_room(std::size_t line_bytes) {
+  const std::size_t wanted = line_bytes + kEntryOverhead;
+  if (bytes_ + wanted > kEventBytes) drop_samples();
+  return bytes_ + wanted <= kEventBytes || entries_.empty();
+}
+
 bool Outbox::push(Line line) {
   Entry entry{std::move(line), false, {}};
   if (is_large(entry)) {

@@ -20,6 +20,7 @@ using Line = std::shared_ptr<const std::string>;  // with its '\n'
 class Outbox {
  public:
   static constexpr std::size_t kMaxBytes = 1U << 20;    // of one session, the queue's own memory included
+  static constexpr std::size_t kEventBytes = 1U << 19;  // of it for events; the rest is for replies
   static constexpr std::size_t kLowWater = 256U << 10;  // below: more may be asked for or replayed
   static constexpr std::size_t kEntryOverhead = 192;    // what an entry costs beside its text
   // A reply may be longer than kMaxBytes (10,000 queue entries). Such lines are counted beside it: one of any length,
@@ -27,6 +28,8 @@ class Outbox {
   static constexpr std::size_t kLargeLineBytes = kMaxBytes / 2;
   static constexpr std::size_t kMaxLargeBytes = 8U << 20;
 
+  // For one more state change of so many bytes, after samples made way where they must.
+  bool has_room(std::size_t line_bytes);
   // A reply or a state change. False: it does not fit, even after all samples were dropped; nothing was queued.
   [[nodiscard]] bool push(Line line);
   // The newest of `key` goes to the end of the queue, so that it never overtakes the state changes before it; an empty

@@ -47,6 +47,8 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   Status start(ServerConfig new_config) {
     config = std::move(new_config);
     if (config.group) config.access.group = config.group;
+    host.reply_stall = config.reply_stall;
+    host.event_stall = config.event_stall;
     auto bound = config.listen_fd ? Listener::adopt(*config.listen_fd) : Listener::bind(config.endpoint, config.group);
     if (!bound) return fail(bound.error());
     listener = std::move(*bound);

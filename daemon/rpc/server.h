@@ -28,7 +28,8 @@ struct ServerConfig {
   std::optional<gid_t> group;    // system service: socket 0660 and this group's, its members are let in
   AccessPolicy access = AccessPolicy::own_user_and_root();  // `group` is added to it
   std::size_t max_connections = 1024;
-  std::chrono::milliseconds flush_on_stop{200};  // for what is queued when stop() is called
+  std::chrono::milliseconds reply_stall{10'000}, event_stall{3'000};  // SessionHost's
+  std::chrono::milliseconds flush_on_stop{200};                       // for what is queued when stop() is called
 };
 
 class Server {

@@ -27,6 +27,9 @@ namespace pullama::rpc {
 struct SessionHost {
   const Dispatcher& dispatcher;
   std::function<void(std::uint64_t id)> closed;
+  // A peer that takes no byte of what waits for it for so long is gone: of a long reply, or of events that it is behind
+  // with.
+  std::chrono::milliseconds reply_stall{10'000}, event_stall{3'000};
   std::array<char, 64U << 10> read_buffer{};  // nothing stays in it between two reads
 };
 
@@ -45,6 +48,7 @@ class Session final : public SessionContext, public std::enable_shared_from_this
   std::uint64_t id() const override { return id_; }
   const Peer& peer() const override { return peer_; }
   void on_close(std::function<void()> action) override;
+  bool has_room(std::size_t bytes) override;
   void send(Line line) override;
   void send_sample(const std::string& key, Line line) override;
   void when_drained(std::function<void()> action) override;
@@ -78,6 +82,8 @@ class Session final : public SessionContext, public std::enable_shared_from_this
   void wait_writable();
   void run_drained_action();
   void guard_against_stall();
+  bool waits_for_reader() const;
+  int unread_by_peer() const;
   void close_after(std::chrono::milliseconds wait);
 
   boost::asio::io_context& io_;

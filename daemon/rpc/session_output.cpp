@@ -1,5 +1,6 @@
 // The writing half of a session: the outbox to the socket, without ever waiting for the reader.
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -15,18 +16,19 @@ namespace pullama::rpc {
 
 namespace {
 constexpr std::size_t kPieces = 64;
-// A reply may be larger than the outbox; a reader that takes nothing of it for so long is gone.
-constexpr std::chrono::seconds kStall{10};
 }  // namespace
 
 bool Session::takes_output() const {
   return state_ != State::kClosed && state_ != State::kLingering && !disconnecting_;
 }
 
+bool Session::has_room(std::size_t bytes) { return !takes_output() || outbox_.has_room(bytes); }
+
 void Session::send(Line line) {
   if (!takes_output()) return;
   if (!outbox_.push(std::move(line))) return disconnect();
   schedule_flush();
+  if (writing_) guard_against_stall();
 }
 
 void Session::send_sample(const std::string& key, Line line) {
@@ -39,6 +41,7 @@ void Session::when_drained(std::function<void()> action) {
   if (!takes_output()) return;
   drained_ = std::move(action);
   schedule_flush();
+  if (writing_) guard_against_stall();
 }
 
 // One write for all that a turn of the loop brought.
@@ -100,15 +103,26 @@ void Session::run_drained_action() {
   std::exchange(drained_, nullptr)();
 }
 
+// What the peer has not read yet, as the kernel counts it. On a slow reader's socket there is room for more only when
+// most of it has been read, so that this, not the room, tells whether it reads.
+int Session::unread_by_peer() const {
+  int unread = 0;
+  return ::ioctl(const_cast<Socket&>(socket_).native_handle(), TIOCOUTQ, &unread) == 0 ? unread : 0;
+}
+
+bool Session::waits_for_reader() const { return drained_ != nullptr || outbox_.has_large_line(); }
+
 void Session::guard_against_stall() {
-  if (guarded_ || state_ == State::kRefusing || !outbox_.has_large_line()) return;
+  if (guarded_ || state_ == State::kRefusing || !waits_for_reader()) return;
   guarded_ = true;
-  timer_.expires_after(kStall);
-  timer_.async_wait([self = shared_from_this(), before = written_](const boost::system::error_code& error) {
+  timer_.expires_after(outbox_.has_large_line() ? host_.reply_stall : host_.event_stall);
+  timer_.async_wait([self = shared_from_this(), written = written_,
+                     unread = unread_by_peer()](const boost::system::error_code& error) {
     if (error || self->state_ == State::kClosed) return;
     self->guarded_ = false;
-    if (self->written_ == before && self->writing_) return self->close();
-    if (self->writing_) self->guard_against_stall();
+    if (!self->writing_ || !self->waits_for_reader()) return;
+    if (self->written_ == written && self->unread_by_peer() >= unread) return self->close();
+    self->guard_against_stall();
   });
 }
 

@@ -193,13 +193,17 @@ TEST_CASE("limits take effect at once and are kept") {
   CHECK_FALSE(desk.settle([&](auto answer) { desk.jobs->set_limits({0, 99, 1}, answer); }).has_value());
 }
 
-TEST_CASE("the snapshot leaves out entries that only wait for their turn, the queue shows them") {
+TEST_CASE("the snapshot holds every job, or those that are named, in the queue too") {
   Desk desk;
   desk.add({"a", "b"});
   desk.start("c");
-  const auto snapshot = desk.jobs->snapshot();
-  REQUIRE(snapshot.jobs.size() == 1);
-  CHECK(snapshot.jobs[0].model == "c:latest");
-  CHECK(snapshot.queue.entries.size() == 2);
-  CHECK(desk.jobs->list().size() == 3);
+  const auto all = desk.jobs->snapshot({});
+  CHECK(all.jobs.size() == 3);
+  CHECK(all.queue.entries.size() == 2);
+  const auto some = desk.jobs->snapshot({"j2", "j9", "j2"});
+  REQUIRE(some.jobs.size() == 1);
+  CHECK(some.jobs[0].state == proto::JobState::kQueued);
+  REQUIRE(some.queue.entries.size() == 1);
+  CHECK(some.queue.entries[0].position == 2);
+  CHECK(desk.jobs->snapshot({"j3"}).queue.entries.empty());
 }

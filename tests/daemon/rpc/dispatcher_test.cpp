@@ -16,6 +16,7 @@ struct NoSession : SessionContext {
   std::uint64_t id() const override { return 1; }
   const Peer& peer() const override { return nobody; }
   void on_close(std::function<void()>) override {}
+  bool has_room(std::size_t) override { return true; }
   void send(Line) override {}
   void send_sample(const std::string&, Line) override {}
   void when_drained(std::function<void()>) override {}

@@ -72,7 +72,9 @@ TEST_CASE("a replay that the ring overtakes ends the connection, it never skips"
   for (std::size_t i = 0; i < EventHub::kRingEvents; ++i) world.change("a", proto::JobState::kActive);
   Reader reader(1);
   world.subscribe(reader, since(0));
-  for (std::size_t i = 0; i < EventHub::kRingEvents; ++i) world.change("a", proto::JobState::kActive);
+  for (std::size_t bytes = 0; bytes <= EventHub::kBurstBytes; bytes += 1U << 20) {
+    world.hub.publish(event("a", proto::event::CheckpointDiscarded{{}, std::string(1U << 20, 'x')}));
+  }
   REQUIRE(reader.drained);
   reader.drain();
   CHECK(reader.dropped);
@@ -130,4 +132,21 @@ TEST_CASE("a second subscription takes the place of the first") {
   world.change("a", proto::JobState::kPaused);
   CHECK(reader.texts.size() == before + 1);
   CHECK(world.hub.subscribers() == 1);
+}
+
+TEST_CASE("whom a burst overruns reads the rest from the ring, however long, and is not disconnected") {
+  Hub world;
+  Reader reader(1);
+  reader.room = 10'000;
+  world.subscribe(reader);
+  const std::uint64_t count = 3 * EventHub::kRingEvents;
+  for (std::uint64_t i = 0; i < count; ++i) world.change("j1", proto::JobState::kPaused);
+  CHECK(reader.bytes <= reader.room);
+  reader.drain();
+  CHECK(reader.seqs() == range(1, count));
+  CHECK_FALSE(reader.dropped);
+  world.change("j1", proto::JobState::kActive);  // nobody is behind: the ring is what it was
+  Reader late(2);
+  world.subscribe(late, since(count - EventHub::kRingEvents - 1));
+  CHECK(late.answer["gap"] == true);
 }

@@ -30,3 +30,16 @@ TEST_CASE("long events shorten the ring, and the last one always stays") {
   CHECK(ring.find(50) == nullptr);
   CHECK(ring.find(51) != nullptr);
 }
+
+TEST_CASE("for one who is behind the ring keeps more, up to a bound") {
+  EventRing ring(3, 1000, 60);
+  for (std::uint64_t seq = 1; seq <= 5; ++seq) ring.push(entry(seq, 10), 2);
+  CHECK(ring.find(1) == nullptr);
+  CHECK(ring.find(2) != nullptr);
+  for (std::uint64_t seq = 6; seq <= 10; ++seq) ring.push(entry(seq, 10), 2);
+  CHECK(ring.find(4) == nullptr);
+  CHECK(ring.find(5) != nullptr);
+  ring.push(entry(11, 10));
+  CHECK(ring.find(8) == nullptr);
+  CHECK(ring.find(9) != nullptr);
+}

@@ -27,6 +27,7 @@ struct Reader : SessionContext {
   std::uint64_t id() const override { return number_; }
   const Peer& peer() const override { return nobody; }
   void on_close(std::function<void()> action) override { close_actions.push_back(std::move(action)); }
+  bool has_room(std::size_t more) override { return bytes + more <= room; }
   void send(Line line) override {
     bytes += line->size();
     lines.push_back(line);
@@ -78,7 +79,7 @@ struct Reader : SessionContext {
   std::vector<json> samples;
   std::vector<std::string> keys;
   std::vector<Line> lines;
-  std::size_t bytes = 0, answered_at = 0;
+  std::size_t bytes = 0, answered_at = 0, room = SIZE_MAX;
   bool held = false, dropped = false;
   json answer;
   std::optional<proto::RpcError> refusal;
@@ -109,7 +110,7 @@ struct Hub {
   boost::asio::io_context io;
   std::chrono::steady_clock::time_point time{std::chrono::hours(1)};  // stands still unless a test moves it
   std::map<std::string, proto::JobState> jobs;                        // the state that events change
-  EventHub hub{io, [this] { return snapshot(); }, [this] { return time; }};
+  EventHub hub{io, [this](const auto&) { return snapshot(); }, [this] { return time; }};
 
   proto::Snapshot snapshot() const {
     proto::Snapshot all;
