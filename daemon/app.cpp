@@ -288,12 +288,18 @@ int run_daemon(const Options& options, const Configured& configured) {
                printable(error.hint));
     return 1;
   };
-  const auto activated = rpc::take_activated_socket();
+  auto activated = rpc::take_activated_socket();
+  const EndpointEnvironment environment = process_endpoint_environment(options.socket);
+  if (!environment.socket_option.empty() || !environment.socket_variable.empty()) {
+    // Who names a socket means that one.
+    if (activated && *activated) ::close(**activated);
+    activated = std::optional<int>();
+  }
   if (!activated) return refuse(activated.error());
   harden_process();
   start_log(options.log_level);
   for (const std::string& warning : configured.warnings) spdlog::warn("{}", printable(warning));
-  auto endpoint = listen_endpoint(process_endpoint_environment(options.socket));
+  auto endpoint = *activated ? Result<Endpoint>(Endpoint{}) : listen_endpoint(environment);
   if (!endpoint) return refuse(endpoint.error());
   App app(options, configured.config, std::move(*endpoint), *activated);
   if (auto started = app.start(); !started) return refuse(started.error());
