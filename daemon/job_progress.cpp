@@ -121,6 +121,12 @@ void JobProgress::sum_up() {
   bytes_done_ = std::min(std::max(bytes_done_, sum), bytes_total_);
 }
 
+void JobProgress::hold(std::uint64_t bytes_done, std::uint64_t bytes_total) {
+  if (bytes_total_ != 0) return;
+  bytes_total_ = bytes_total;
+  bytes_done_ = std::min(bytes_done, bytes_total);
+}
+
 void JobProgress::stopped() {
   rate_ = 0;
   eta_s_.reset();

@@ -21,6 +21,8 @@ class JobProgress {
   proto::EventBody apply(const engine::Report& report);
   // What a job that fetches no manifest of its own is about; total_bytes is their sum.
   void expect(const std::vector<engine::BlobRef>& blobs, std::uint64_t total_bytes);
+  // What was shown before, where nothing is known yet: what is shown later does not fall below it.
+  void hold(std::uint64_t bytes_done, std::uint64_t bytes_total);
   // The run is over: nothing travels now.
   void stopped();
   // It ended well: everything is there.

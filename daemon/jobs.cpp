@@ -13,15 +13,6 @@ namespace event = proto::event;
 
 namespace {
 
-Error finished_already(const queue::Job& job) {
-  return {ErrorCode::kInvalidArgument, fmt::format("{} is already {}", job.model.display(), state_name(job.state)),
-          job.state == JobState::kCompleted
-              ? ""
-              : fmt::format("start it again: pullama {}{}", job.kind == queue::JobKind::kPush ? "push " : "",
-                            job.model.display()),
-          0};
-}
-
 std::vector<std::string> ids_of(const std::vector<JobPtr>& jobs) {
   std::vector<std::string> ids;
   for (const JobPtr& job : jobs) ids.push_back(job->id);
@@ -39,12 +30,12 @@ Jobs::Jobs(queue::QueueData data, bool asleep, Transfers& transfers, JobsPorts p
       published_revision_(queue_.queue_revision()),
       runner_(
           transfers, ports_.post,
-  transfers_.set_connections(queue_.limits().connections);
           [this](const std::string& id, std::vector<engine::Report> reports) { on_reports(id, std::move(reports)); },
           [this](const std::string& id, JobRunner::Outcome outcome, std::chrono::milliseconds duration) {
             on_end(id, std::move(outcome), duration);
           }) {
   transfers_.set_rate(queue_.limits().rate);
+  transfers_.set_connections(queue_.limits().connections);
 }
 
 void Jobs::publish(const queue::Job& job, proto::EventBody body) {
@@ -97,6 +88,7 @@ void Jobs::start(queue::NewJob wanted, std::optional<std::uint64_t> session, Ans
       publish(*job, event::JobCancelled{});
       queue_.forget(id);
       live_.erase(id);
+      settle();  // or the writer's next try would bring it back
     }
     if (!saved) return answer(fail(saved.error()));
     // Durable, so accepted. Joined or not: who asks for a transfer wants it to run now.
@@ -117,6 +109,8 @@ void Jobs::plan(queue::NewJob wanted, Answer<engine::PullPlan> answer) {
                                                      .models_dir = std::move(wanted.models_dir),
                                                      .options = std::move(wanted.options),
                                                      .error = std::nullopt,
+                                                     .bytes_done = 0,
+                                                     .bytes_total = 0,
                                                      .manifest = {}});
   runner_.plan(job, [this, answer = std::move(answer)](Result<engine::PullPlan> plan) {
     answer(std::move(plan));
@@ -127,7 +121,7 @@ void Jobs::plan(queue::NewJob wanted, Answer<engine::PullPlan> answer) {
 void Jobs::pause(const std::string& id, Answer<JobState> answer) {
   const JobPtr job = queue_.find(id);
   if (!job) return answer(fail(ErrorCode::kNotFound, fmt::format("there is no job {}", id)));
-  if (queue::is_finished(job->state)) return answer(fail(finished_already(*job)));
+  if (queue::is_finished(job->state)) return answer(job->state);
   if (runner_.running(id)) {
     return stop_run(id, Goal::kPause, [this, id, answer = std::move(answer)]() mutable {
       const JobPtr now = queue_.find(id);
@@ -146,7 +140,7 @@ void Jobs::resume(const std::string& id, Answer<JobState> answer) {
   wake();
   const JobPtr job = queue_.find(id);
   if (!job) return answer(fail(ErrorCode::kNotFound, fmt::format("there is no job {}", id)));
-  if (queue::is_finished(job->state)) return answer(fail(finished_already(*job)));
+  if (queue::is_finished(job->state)) return answer(job->state);
   const bool stops = runner_.running(id) && live_[id].goal != Goal::kNone;
   if (stops || job->state == JobState::kPaused || queue::is_waiting(job->state)) activate_in_turn(id, false, true);
   answer_durably(std::move(answer), queue_.find(id)->state);
@@ -163,9 +157,7 @@ void Jobs::cancel_now(const JobPtr& job) {
 void Jobs::cancel(const std::string& id, Answer<JobState> answer) {
   const JobPtr job = queue_.find(id);
   if (!job) return answer(fail(ErrorCode::kNotFound, fmt::format("there is no job {}", id)));
-  if (job->state == JobState::kCompleted || job->state == JobState::kFailed) {
-    return answer(fail(finished_already(*job)));
-  }
+  if (job->state == JobState::kCompleted || job->state == JobState::kFailed) return answer(job->state);
   if (runner_.running(id)) {
     return stop_run(id, Goal::kCancel, [this, id, answer = std::move(answer)]() mutable {
       const JobPtr now = queue_.find(id);
@@ -194,25 +186,44 @@ void Jobs::add(const std::vector<queue::NewJob>& models, bool front, Answer<queu
     std::size_t position = queue_.position_of(result.added.front()->id);
     for (const JobPtr& job : result.added) publish(*job, event::JobQueued{wire_kind(job->kind), position++});
   }
+  if (!result.replaced.empty()) {
+    publish_queue("removed", result.replaced);
+    --published_revision_;  // one change of the queue, told as two
+  }
   publish_queue("added", ids_of(result.added));
   settle([this, result = std::move(result), answer = std::move(answer)](const Status& saved) {
     if (saved) return answer(result);
     for (const JobPtr& job : result.added) {
       const JobPtr now = queue_.find(job->id);
-      if (now && now->state == JobState::kQueued) queue_.forget(job->id);
+      if (!now || now->state != JobState::kQueued) continue;
+      publish(*now, event::JobCancelled{});
+      queue_.forget(job->id);
     }
     publish_queue("removed", ids_of(result.added));
+    settle();  // or the writer's next try would bring them back
+    answer(fail(saved.error()));
+  });
+}
+
+void Jobs::save_first(const queue::Queue& as_it_would_be, Answer<void> answer, std::function<void(Answer<void>)> then) {
+  ports_.save(as_it_would_be.data(), [this, answer = std::move(answer), then = std::move(then)](const Status& saved) {
+    if (saved) return then(answer);
+    ports_.save(queue_.data(), {});  // takes the place of what the writer would try again
     answer(fail(saved.error()));
   });
 }
 
 void Jobs::remove(const std::string& id, Answer<void> answer) {
-  const auto removed = queue_.remove(id);
-  if (!removed) return answer(fail(removed.error()));
-  if (!queue::is_finished((*removed)->state)) publish(**removed, event::JobCancelled{});
-  live_.erase(id);
-  publish_queue("removed", {id});
-  settle(std::move(answer));
+  queue::Queue without = queue_;
+  if (const auto removed = without.remove(id); !removed) return answer(fail(removed.error()));
+  save_first(without, std::move(answer), [this, id](const Answer<void>& then) {
+    const auto removed = queue_.remove(id);  // it may have begun meanwhile
+    if (!removed) return settle([then, error = removed.error()](const Status&) { then(fail(error)); });
+    if (!queue::is_finished((*removed)->state)) publish(**removed, event::JobCancelled{});
+    live_.erase(id);
+    publish_queue("removed", {id});
+    settle(then);
+  });
 }
 
 void Jobs::move(const std::string& id, std::size_t to, Answer<void> answer) {
@@ -221,7 +232,7 @@ void Jobs::move(const std::string& id, std::size_t to, Answer<void> answer) {
   settle(std::move(answer));
 }
 
-void Jobs::retry(const std::string& id, Answer<void> answer) {
+void Jobs::retry(const std::optional<std::string>& id, Answer<void> answer) {
   const auto again = queue_.retry(id);
   if (!again) return answer(fail(again.error()));
   for (const JobPtr& job : *again) {
@@ -232,13 +243,17 @@ void Jobs::retry(const std::string& id, Answer<void> answer) {
 }
 
 void Jobs::clear(Answer<void> answer) {
-  const auto removed = queue_.clear();
-  for (const JobPtr& job : removed) {
-    if (!queue::is_finished(job->state)) publish(*job, event::JobCancelled{});
-    live_.erase(job->id);
-  }
-  publish_queue("cleared", ids_of(removed));
-  settle(std::move(answer));
+  queue::Queue without = queue_;
+  without.clear();
+  save_first(without, std::move(answer), [this](const Answer<void>& then) {
+    const auto removed = queue_.clear();
+    for (const JobPtr& job : removed) {
+      if (!queue::is_finished(job->state)) publish(*job, event::JobCancelled{});
+      live_.erase(job->id);
+    }
+    publish_queue("cleared", ids_of(removed));
+    settle(then);
+  });
 }
 
 void Jobs::start_queue(Answer<void> answer) {
@@ -272,19 +287,27 @@ void Jobs::stop_queue(bool after_current, Answer<void> answer) {
   }
 }
 
-void Jobs::set_limits(const queue::Limits& limits, Answer<void> answer) {
-  const bool changed = limits != queue_.limits();
-  if (auto set = queue_.set_limits(limits); !set) return answer(set);
+void Jobs::apply_limits(const queue::Limits& limits) {
   transfers_.set_rate(limits.rate);
-  if (changed) {
-    ports_.publish(
-        proto::Event{.seq = {},
-                     .time = {},
-                     .job = {},
-                     .model = {},
-                     .body = event::LimitsChanged{{limits.rate, limits.connections, limits.parallel_models}}});
-  }
-  settle(std::move(answer));
+  transfers_.set_connections(limits.connections);
+  ports_.publish(proto::Event{.seq = {},
+                              .time = {},
+                              .job = {},
+                              .model = {},
+                              .body = event::LimitsChanged{{limits.rate, limits.connections, limits.parallel_models}}});
+}
+
+void Jobs::set_limits(const queue::Limits& limits, Answer<void> answer) {
+  const queue::Limits before = queue_.limits();
+  if (auto set = queue_.set_limits(limits); !set) return answer(set);
+  if (limits != before) apply_limits(limits);
+  settle([this, before, limits, answer = std::move(answer)](const Status& saved) {
+    if (!saved && limits != before && queue_.limits() == limits && queue_.set_limits(before)) {
+      apply_limits(before);
+      settle();
+    }
+    answer(saved);
+  });
 }
 
 }  // namespace pullama

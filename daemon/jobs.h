@@ -16,26 +16,12 @@
 
 #include "daemon/job_progress.h"
 #include "daemon/job_runner.h"
+#include "daemon/jobs_ports.h"
 #include "daemon/queue/queue.h"
-#include "daemon/state_writer.h"
-#include "daemon/store/ledger.h"
 #include "proto/events.h"
 #include "proto/results.h"
 
 namespace pullama {
-
-// The rest of the daemon, as the jobs see it.
-struct JobsPorts {
-  std::string models_dir;  // the daemon's own
-  std::function<void(proto::Event)> publish;
-  std::function<void(std::function<void()>)> post;  // any thread: runs it on the control thread
-  std::function<void(std::chrono::milliseconds, std::function<void()>)> after;  // on the control thread, later
-  std::function<void(std::function<void()>)> storage;                           // runs it on the storage thread
-  std::function<void(queue::QueueData, StateWriter::Saved)> save;               // StateWriter::write
-  std::function<void(const store::HistoryEntry&)> remember;                     // called on the storage thread
-  std::function<void(const store::HistoryEntry&)> finished;                     // on the control thread
-  std::function<std::int64_t()> now_ms;                                         // Unix time
-};
 
 proto::JobKind wire_kind(queue::JobKind kind);
 
@@ -70,7 +56,7 @@ class Jobs {
   void add(const std::vector<queue::NewJob>& models, bool front, Answer<queue::Queue::AddResult> answer);
   void remove(const std::string& id, Answer<void> answer);
   void move(const std::string& id, std::size_t to, Answer<void> answer);
-  void retry(const std::string& id, Answer<void> answer);
+  void retry(const std::optional<std::string>& id, Answer<void> answer);  // none: all failed ones
   void clear(Answer<void> answer);
   void start_queue(Answer<void> answer);
   void stop_queue(bool after_current, Answer<void> answer);
@@ -114,6 +100,9 @@ class Jobs {
   void settle(std::function<void(Status)> then = {});
   template <class T>
   void answer_durably(Answer<T> answer, T value);
+  // The queue as it would be is written before it is so: what cannot be made durable is not done.
+  void save_first(const queue::Queue& as_it_would_be, Answer<void> answer, std::function<void(Answer<void>)> then);
+  void apply_limits(const queue::Limits& limits);
   queue::JobPtr mark(const std::string& id, queue::JobState to, std::optional<Error> error = {});
   void activate(const std::string& id, bool resumed);
   // activate() where there is a place: an entry's among parallel_models, the runner's for a direct job and for what

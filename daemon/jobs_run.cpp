@@ -11,6 +11,9 @@ using queue::JobState;
 namespace event = proto::event;
 
 JobPtr Jobs::mark(const std::string& id, JobState to, std::optional<Error> error) {
+  if (const auto live = live_.find(id); live != live_.end() && live->second.progress.bytes_total() != 0) {
+    queue_.note_figures(id, live->second.progress.bytes_done(), live->second.progress.bytes_total());
+  }
   auto marked = queue_.mark(id, to, ports_.now_ms(), std::move(error));
   if (!marked) {  // every caller has looked at the state: a hole in this program's logic
     spdlog::critical("{}", marked.error().message);
@@ -51,6 +54,7 @@ void Jobs::activate(const std::string& id, bool resumed) {
   }
   if (job->state != JobState::kActive) job = mark(id, JobState::kActive);
   live.goal = Goal::kNone;
+  live.progress.hold(job->bytes_done, job->bytes_total);  // of an earlier process
   live.bytes_before = live.progress.bytes_done();
   if (resumed) publish(*job, event::JobResumed{});
   publish(*job, event::JobStarted{wire_kind(job->kind)});

@@ -93,6 +93,10 @@ proto::JobSnapshot Jobs::show(const queue::Job& job) const {
     live->second.progress.show(snapshot);
     snapshot.waiting_until = live->second.waiting_until;
   }
+  if (snapshot.bytes_total == 0) {
+    snapshot.bytes_done = job.bytes_done;
+    snapshot.bytes_total = job.bytes_total;
+  }
   return snapshot;
 }
 
@@ -110,10 +114,6 @@ std::vector<proto::JobSnapshot> Jobs::list() const {
 proto::Snapshot Jobs::snapshot(const std::vector<std::string>& only) const {
   proto::Snapshot snapshot;
   snapshot.queue = view();
-  const auto& limits = queue_.limits();
-  snapshot.limits = {limits.rate, limits.connections, limits.parallel_models};
-  return snapshot;
-}
   if (only.empty()) {
     snapshot.jobs = list();
   } else {
@@ -123,6 +123,10 @@ proto::Snapshot Jobs::snapshot(const std::vector<std::string>& only) const {
     }
     std::erase_if(snapshot.queue.entries, [&](const auto& entry) { return !wanted.contains(entry.id); });
   }
+  const auto& limits = queue_.limits();
+  snapshot.limits = {limits.rate, limits.connections, limits.parallel_models};
+  return snapshot;
+}
 
 proto::QueueView Jobs::view() const {
   proto::QueueView view;

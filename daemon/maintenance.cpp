@@ -60,6 +60,7 @@ std::int64_t now_ms() {
 Result<UpkeepSummary> Maintenance::verify(const std::vector<ModelName>& models, bool repair,
                                           const proto::PullOptions& options, const std::string& models_dir,
                                           UpkeepVoice& voice, const std::stop_token& stop) {
+  if (auto usable = PullTransfers::check(options); !usable) return fail(usable.error());
   const auto readable = stores_.readable(models_dir);
   if (!readable) return fail(readable.error());
   const auto writable = stores_.writable(models_dir);
@@ -120,6 +121,7 @@ Result<std::vector<Maintenance::Compared>> Maintenance::compare(const std::vecto
                                                                 const proto::PullOptions& options,
                                                                 const std::string& models_dir,
                                                                 const std::stop_token& stop) {
+  if (auto usable = PullTransfers::check(options); !usable) return fail(usable.error());
   const auto fs = stores_.readable(models_dir);
   if (!fs) return fail(fs.error());
   store::Manifests manifests(**fs);

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 #include <unistd.h>
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 
@@ -16,9 +17,6 @@ namespace method = proto::method;
 using queue::JobState;
 
 namespace {
-
-// Handlers of std::function must be copyable, a Reply is not.
-std::shared_ptr<rpc::Reply> shared(rpc::Reply reply) { return std::make_shared<rpc::Reply>(std::move(reply)); }
 
 proto::JobState wire(JobState state) {
   return proto::job_state(queue::state_name(state)).value_or(proto::JobState::kFailed);
@@ -85,6 +83,7 @@ void Service::add_job_methods(rpc::Dispatcher& dispatcher) {
     if (!params.job) {
       proto::JobList all{jobs_.list()};
       upkeep_.add_to(all.jobs);
+      std::ranges::stable_sort(all.jobs, {}, &proto::JobSnapshot::created);
       return reply.succeed(all);
     }
     if (auto ours = upkeep_.find(*params.job)) return reply.succeed(proto::JobList{{std::move(*ours)}});
@@ -112,43 +111,6 @@ void Service::add_job_methods(rpc::Dispatcher& dispatcher) {
   add(method::kJobResume, &Jobs::resume);
   dispatcher.add<proto::JobCancelParams>(method::kJobCancel, [this](auto params, Session& session, Reply reply) {
     job_cancel(params, session, std::move(reply));
-  });
-}
-
-void Service::add_queue_methods(rpc::Dispatcher& dispatcher) {
-  dispatcher.add<proto::QueueAddParams>(
-      method::kQueueAdd, [this](auto params, Session&, Reply reply) { queue_add(params, std::move(reply)); });
-  dispatcher.add<proto::NoParams>(method::kQueueList,
-                                  [this](auto, Session&, Reply reply) { reply.succeed(jobs_.view()); });
-  dispatcher.add<proto::QueueEntryParams>(method::kQueueRemove, [this](auto params, Session&, Reply reply) {
-    const auto id = entry_id(params.position, params.id);
-    if (!id) return reply.error(id.error());
-    jobs_.remove(*id, answer_queue(std::move(reply)));
-  });
-  dispatcher.add<proto::QueueMoveParams>(method::kQueueMove, [this](auto params, Session&, Reply reply) {
-    const auto id = entry_id(params.position, params.id);
-    if (!id) return reply.error(id.error());
-    jobs_.move(*id, static_cast<std::size_t>(params.to), answer_queue(std::move(reply)));
-  });
-  dispatcher.add<proto::QueueRetryParams>(method::kQueueRetry, [this](auto params, Session&, Reply reply) {
-    if (!params.position && !params.id) return jobs_.retry({}, answer_queue(std::move(reply)));
-    const auto id = entry_id(params.position, params.id);
-    if (!id) return reply.error(id.error());
-    jobs_.retry(*id, answer_queue(std::move(reply)));
-  });
-  dispatcher.add<proto::NoParams>(method::kQueueClear,
-                                  [this](auto, Session&, Reply reply) { jobs_.clear(answer_queue(std::move(reply))); });
-  dispatcher.add<proto::NoParams>(method::kQueueStart, [this](auto, Session& session, Reply reply) {
-    if (queue_starters_.insert(session.id()).second) {
-      session.on_close([this, id = session.id()] { queue_starters_.erase(id); });
-    }
-    jobs_.start_queue(answer_queue(std::move(reply)));
-  });
-  dispatcher.add<proto::QueueStopParams>(method::kQueueStop, [this](auto params, Session& session, Reply reply) {
-    // Who was interrupted does not take the queue from others that are attached to it.
-    queue_starters_.erase(session.id());
-    if (params.unless_attached && !queue_starters_.empty()) return reply.succeed(jobs_.view());
-    jobs_.stop_queue(params.after_current, answer_queue(std::move(reply)));
   });
 }
 
@@ -228,17 +190,19 @@ void Service::start(queue::JobKind kind, proto::StartParams params, Session& ses
   }
   const bool waits = !params.options.detached;
   if (waits) note_waiting(session);
-  when_writable(job->models_dir, answer, [this, answer, job = *job, waits, id = session.id()] {
-    const bool still_there = sessions_.contains(id);
-    jobs_.start(job, waits && still_there ? std::optional(id) : std::nullopt,
-                [answer](const Result<Jobs::Accepted>& accepted) {
-                  if (!accepted) return answer->error(accepted.error());
-                  proto::StartResult result;
-                  result.job = accepted->id;
-                  result.joined = accepted->joined;
-                  answer->succeed(result);
+  when_writable(job->models_dir, answer,
+                [this, answer, job = *job, waits, id = session.id()](const std::string& dir) mutable {
+                  job.models_dir = dir;
+                  const bool still_there = sessions_.contains(id);
+                  jobs_.start(job, waits && still_there ? std::optional(id) : std::nullopt,
+                              [answer](const Result<Jobs::Accepted>& accepted) {
+                                if (!accepted) return answer->error(accepted.error());
+                                proto::StartResult result;
+                                result.job = accepted->id;
+                                result.joined = accepted->joined;
+                                answer->succeed(result);
+                              });
                 });
-  });
 }
 
 void Service::note_waiting(Session& session) {
@@ -249,15 +213,20 @@ void Service::note_waiting(Session& session) {
   });
 }
 
-void Service::when_writable(const std::string& models_dir, std::shared_ptr<Reply> reply, std::function<void()> then) {
-  if (models_dir == config_.models_dir) return then();
+void Service::when_writable(const std::string& models_dir, std::shared_ptr<Reply> reply,
+                            std::function<void(const std::string&)> then) {
+  if (models_dir == config_.models_dir) return then(models_dir);
   config_.storage([this, models_dir, reply = std::move(reply), then = std::move(then)]() mutable {
-    Status opened;
-    if (const auto store = stores_.writable(models_dir); !store) opened = fail(store.error());
+    Result<std::string> opened = models_dir;
+    if (const auto store = stores_.writable(models_dir)) {
+      opened = (*store)->models_dir;
+    } else {
+      opened = fail(store.error());
+    }
     // All that holds the reply goes back to the control thread, where alone it may be given or dropped.
     config_.post([opened = std::move(opened), reply = std::move(reply), then = std::move(then)] {
       if (!opened) return reply->error(opened.error());
-      then();
+      then(*opened);
     });
   });
 }
@@ -303,45 +272,6 @@ void Service::upkeep_cancel(const proto::JobSnapshot& job, const proto::JobCance
   upkeep_.cancel(job.id, [result, answer = shared(std::move(reply))](proto::JobState state) mutable {
     result.state = state;
     answer->succeed(result);
-  });
-}
-
-Result<std::string> Service::entry_id(const std::optional<std::uint64_t>& position,
-                                      const std::optional<std::string>& id) const {
-  if (id) return *id;
-  const auto job = position ? jobs_.queue().at(static_cast<std::size_t>(*position)) : nullptr;
-  if (job) return job->id;
-  return fail(ErrorCode::kInvalidArgument,
-              fmt::format("there is no position {} in the queue, it has {} entries", position.value_or(0),
-                          jobs_.queue().entries().size()),
-              "`pullama queue list` shows the positions");
-}
-
-Jobs::Answer<void> Service::answer_queue(Reply reply) {
-  return [this, answer = shared(std::move(reply))](const Status& done) {
-    if (!done) return answer->error(done.error());
-    answer->succeed(jobs_.view());
-  };
-}
-
-void Service::queue_add(const proto::QueueAddParams& params, Reply reply) {
-  std::vector<queue::NewJob> jobs;  // never empty: the params say at least one
-  for (const std::string& model : params.models) {
-    auto job = new_job(model, params.options, params.models_dir);
-    if (!job) return reply.error(job.error());
-    jobs.push_back(std::move(*job));
-  }
-  const auto answer = shared(std::move(reply));
-  when_writable(jobs.front().models_dir, answer, [this, answer, jobs, front = params.front] {
-    jobs_.add(jobs, front, [this, answer](const Result<queue::Queue::AddResult>& result) {
-      if (!result) return answer->error(result.error());
-      proto::QueueAddResult wired;
-      // Added together, they stand together.
-      std::size_t position = result->added.empty() ? 0 : jobs_.queue().position_of(result->added[0]->id);
-      for (const auto& job : result->added) wired.added.push_back({position++, job->id, job->model.display()});
-      for (const auto& skip : result->skipped) wired.skipped.push_back({skip.model.display(), skip.why});
-      answer->succeed(wired);
-    });
   });
 }
 

@@ -39,6 +39,8 @@ class Service {
  private:
   using Session = rpc::SessionContext;
   using Reply = rpc::Reply;
+  // Handlers of std::function must be copyable, a Reply is not.
+  static std::shared_ptr<Reply> shared(Reply reply) { return std::make_shared<Reply>(std::move(reply)); }
 
   void info(Reply reply) const;
   void shutdown(const proto::ShutdownParams& params, Reply reply);
@@ -61,8 +63,10 @@ class Service {
   Result<std::string> entry_id(const std::optional<std::uint64_t>& position,
                                const std::optional<std::string>& id) const;
   // Goes on with `then` once the models dir is ours to write into; answers the error itself, `locked` among them, so
-  // that the client can go to the daemon that has the folder.
-  void when_writable(const std::string& models_dir, std::shared_ptr<Reply> reply, std::function<void()> then);
+  // that the client can go to the daemon that has the folder. `then` gets the one name under which the folder's jobs
+  // are known, however many paths lead to it.
+  void when_writable(const std::string& models_dir, std::shared_ptr<Reply> reply,
+                     std::function<void(const std::string&)> then);
   // Answers with the queue once the operation is durable.
   Jobs::Answer<void> answer_queue(Reply reply);
   Jobs::Answer<queue::JobState> answer_state(const std::string& id, Reply reply);

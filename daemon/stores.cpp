@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 #include <spdlog/spdlog.h>
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <thread>
@@ -37,6 +38,20 @@ Error not_ours(Error error) {
     error.hint = "run the daemon as the owner of the models dir, or choose another with --models-dir";
   }
   return error;
+}
+
+// A path that no folder can have is the asker's mistake.
+Error about_path(Error error) {
+  if (error.os_error == ENOTDIR || error.os_error == ENAMETOOLONG) error.code = ErrorCode::kInvalidArgument;
+  return error;
+}
+
+// One name for the folder, whichever way led to it: two jobs for one model in one store would be in each other's way,
+// in this process and in the next one that reads queue.json.
+std::string name_of(const std::string& models_dir) {
+  std::error_code error;
+  const auto name = std::filesystem::canonical(models_dir, error);
+  return error ? models_dir : name.string();
 }
 
 }  // namespace
@@ -80,9 +95,9 @@ Result<Store*> Stores::writable(const std::string& models_dir) {
     store->gone = true;
   }
   auto fs = io::PosixFileSystem::open(models_dir, true);
-  if (!fs) return fail(not_ours(fs.error()));
+  if (!fs) return fail(not_ours(about_path(fs.error())));
   auto store = std::make_unique<Store>();
-  store->models_dir = models_dir;
+  store->models_dir = stores_.empty() ? models_dir : name_of(models_dir);  // the first is the daemon's own
   store->fs = std::move(*fs);
   if (auto locked = lock(*store); !locked) return fail(locked.error());
   if (const std::size_t swept = store::remove_leftovers(*store->fs); swept > 0) {
@@ -103,7 +118,7 @@ Result<std::shared_ptr<io::FileSystem>> Stores::readable(const std::string& mode
     return fail(ErrorCode::kInvalidArgument, fmt::format("there is no models dir {}", models_dir),
                 "--models-dir names it, else $OLLAMA_MODELS, else ~/.ollama/models");
   }
-  if (!fs) return fail(fs.error());
+  if (!fs) return fail(about_path(fs.error()));
   return std::shared_ptr<io::FileSystem>(std::move(*fs));
 }
 

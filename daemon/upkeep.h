@@ -108,7 +108,12 @@ class Upkeep {
   void publish(const Job& job, const std::string& model, proto::EventBody body) const;
 
   const UpkeepPorts ports_;
-  std::map<std::string, std::unique_ptr<Job>> jobs_;
+  struct Older {  // ids are "u1", "u2", …
+    bool operator()(const std::string& a, const std::string& b) const {
+      return a.size() != b.size() ? a.size() < b.size() : a < b;
+    }
+  };
+  std::map<std::string, std::unique_ptr<Job>, Older> jobs_;
   std::deque<std::string> finished_;
   std::map<std::uint64_t, std::jthread> threads_;
   std::deque<Work> waiting_;

@@ -40,6 +40,10 @@ int change(Context& context, std::string_view method, const char* done) {
     return 0;
   }
   const std::string what = job->model.empty() ? job->id : job->model;
+  if (proto::is_finished(state->state) && proto::name_of(state->state) != done) {
+    return report(context, Error{ErrorCode::kInvalidArgument,
+                                 fmt::format("{} is already {}", what, proto::name_of(state->state)), "", 0});
+  }
   std::string line = fmt::format("{} {}", done, what);
   const bool travels = job->kind == proto::JobKind::kPull || job->kind == proto::JobKind::kPush;
   if (method == proto::method::kJobCancel && travels) {

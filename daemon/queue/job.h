@@ -40,8 +40,9 @@ struct Job {
   std::string options = "{}";  // a compact JSON object; nobody here looks inside
   bool entry = false;          // of the queue; else direct
   JobState state = JobState::kQueued;
-  std::optional<Error> error;  // why it failed or waits
-  std::string manifest;        // digest of the manifest that it fetched last, empty before
+  std::optional<Error> error;                     // why it failed or waits
+  std::uint64_t bytes_done = 0, bytes_total = 0;  // as last shown when its state changed
+  std::string manifest;                           // digest of the manifest that it fetched last, empty before
   std::int64_t added_ms = 0, started_ms = 0, finished_ms = 0;  // Unix time, 0: not yet
 };
 using JobPtr = std::shared_ptr<const Job>;

@@ -81,6 +81,8 @@ Result<Decoded> decode_original(const json& root, const std::string& models_dir)
                                   .entry = true,
                                   .state = *state,
                                   .error = std::move(error),
+                                  .bytes_done = 0,
+                                  .bytes_total = 0,
                                   .manifest = {},
                                   .added_ms = go_time_ms(value, "added_at"),
                                   .started_ms = 0,

@@ -81,6 +81,8 @@ JobPtr Queue::make(NewJob wanted, bool entry, std::int64_t now_ms) {
                                        .entry = entry,
                                        .state = JobState::kQueued,
                                        .error = std::nullopt,
+                                       .bytes_done = 0,
+                                       .bytes_total = 0,
                                        .manifest = {},
                                        .added_ms = now_ms,
                                        .started_ms = 0,
@@ -108,6 +110,7 @@ Queue::AddResult Queue::add(const std::vector<NewJob>& models, bool front, std::
   std::erase_if(data_.entries, [&](const JobPtr& job) {
     if (!is_finished(job->state) || !renewed.contains(key_of(*job))) return false;
     erase_index(*job);
+    result.replaced.push_back(job->id);
     return true;
   });
   auto place = data_.entries.end();
@@ -124,7 +127,7 @@ Result<JobPtr> Queue::remove(const std::string& id) {
   const JobPtr job = find(id);
   if (!job) return fail(no_such_job(id));
   if (!job->entry) return fail(ErrorCode::kInvalidArgument, fmt::format("{} is not an entry of the queue", id));
-  if (job->state == JobState::kActive) {
+  if (transferred_now(*job)) {
     return fail(ErrorCode::kInvalidArgument, fmt::format("{} is being transferred", job->model.display()),
                 fmt::format("cancel it first: pullama cancel {}", job->model.display()));
   }
@@ -139,7 +142,7 @@ Status Queue::move(const std::string& id, std::size_t to) {
   const std::size_t from = position_of(id);
   if (from == 0) return fail(no_such_job(id));
   if (to == 0 || to > data_.entries.size()) {
-    return fail(ErrorCode::kInvalidArgument,
+    return fail(ErrorCode::kNotFound,
                 fmt::format("there is no position {} in the queue, it has {} entries", to, data_.entries.size()));
   }
   if (to == from) return {};
@@ -155,22 +158,23 @@ Status Queue::move(const std::string& id, std::size_t to) {
   return {};
 }
 
-Result<std::vector<JobPtr>> Queue::retry(const std::string& id) {
+Result<std::vector<JobPtr>> Queue::retry(const std::optional<std::string>& id) {
   std::vector<JobPtr> again;
   const auto put_back = [&](const JobPtr& job) {
     if (find_open(job->kind, job->model, job->models_dir)) return;  // pulled directly meanwhile
     if (auto marked = mark(job->id, JobState::kQueued, 0)) again.push_back(*marked);
   };
-  if (id.empty()) {
+  if (!id) {
     const std::vector<JobPtr> all = data_.entries;
     for (const JobPtr& job : all) {
       if (job->state == JobState::kFailed) put_back(job);
     }
     return again;
   }
-  const JobPtr job = find(id);
-  if (!job || !job->entry) return fail(no_such_job(id));
-  if (job->state == JobState::kQueued) return again;
+  const JobPtr job = find(*id);
+  if (!job || !job->entry) return fail(no_such_job(*id));
+  const bool shown_queued = asleep_ && (job->state == JobState::kActive || is_waiting(job->state));
+  if (job->state == JobState::kQueued || shown_queued) return again;
   if (job->state != JobState::kFailed && job->state != JobState::kCancelled) {
     return fail(ErrorCode::kInvalidArgument, fmt::format("{} is {}, only failed entries can be tried again",
                                                          job->model.display(), state_name(job->state)));
@@ -182,7 +186,7 @@ Result<std::vector<JobPtr>> Queue::retry(const std::string& id) {
 std::vector<JobPtr> Queue::clear() {
   std::vector<JobPtr> removed;
   std::erase_if(data_.entries, [&](const JobPtr& job) {
-    if (job->state == JobState::kActive) return false;
+    if (transferred_now(*job)) return false;
     removed.push_back(job);
     erase_index(*job);
     return true;
@@ -292,6 +296,15 @@ void Queue::note_manifest(const std::string& id, const std::string& digest) {
   if (!old || old->manifest == digest) return;
   auto job = std::make_shared<Job>(*old);
   job->manifest = digest;
+  replace(job);
+}
+
+void Queue::note_figures(const std::string& id, std::uint64_t bytes_done, std::uint64_t bytes_total) {
+  const JobPtr old = find(id);
+  if (!old || (old->bytes_done == bytes_done && old->bytes_total == bytes_total)) return;
+  auto job = std::make_shared<Job>(*old);
+  job->bytes_done = bytes_done;
+  job->bytes_total = bytes_total;
   replace(job);
 }
 

@@ -56,16 +56,17 @@ class Queue {
   struct AddResult {
     std::vector<JobPtr> added;
     std::vector<Skipped> skipped;
+    std::vector<std::string> replaced;  // ids of finished entries that gave way
   };
   // At the end, or before the first queued entry. What is unfinished (also as a direct job) is skipped with the reason;
   // a finished entry of the same model gives way to the new one.
   AddResult add(const std::vector<NewJob>& models, bool front, std::int64_t now_ms);
-  // Any entry that is not active. An unfinished one is cancelled by it.
+  // Any entry that is not being transferred. An unfinished one is cancelled by it.
   Result<JobPtr> remove(const std::string& id);
   // To the place `to`, counted from 1 after the removal.
   Status move(const std::string& id, std::size_t to);
   // Failed and cancelled entries (all failed ones without an id) are queued again, where they stand.
-  Result<std::vector<JobPtr>> retry(const std::string& id = {});
+  Result<std::vector<JobPtr>> retry(const std::optional<std::string>& id = {});
   // All entries that remove() would take.
   std::vector<JobPtr> clear();
   // Runs (and wakes); true if it was not running.
@@ -95,6 +96,7 @@ class Queue {
   // with failed and waiting states and dropped by all others.
   Result<JobPtr> mark(const std::string& id, JobState to, std::int64_t now_ms, std::optional<Error> error = {});
   void note_manifest(const std::string& id, const std::string& digest);
+  void note_figures(const std::string& id, std::uint64_t bytes_done, std::uint64_t bytes_total);
 
   Status set_limits(const Limits& limits);
 
@@ -105,6 +107,8 @@ class Queue {
   void replace(const JobPtr& job);
   void drop_finished();
   void settle();
+  // Asleep nothing is, whatever was active when the last daemon ended.
+  bool transferred_now(const Job& job) const { return job.state == JobState::kActive && !asleep_; }
 
   QueueData data_;
   bool asleep_ = false;

@@ -80,6 +80,11 @@ Result<JobPtr> job_of(const json& value, bool entry) {
   for (const auto* time : {&added, &started, &finished}) {
     if (!*time) return fail(time->error());
   }
+  const auto bytes_done = number_of(value, "bytes_done", kMaxTime, 0);
+  const auto bytes_total = number_of(value, "bytes_total", kMaxTime, 0);
+  for (const auto* bytes : {&bytes_done, &bytes_total}) {
+    if (!*bytes) return fail(bytes->error());
+  }
   std::string manifest;
   if (member(value, "manifest") != nullptr) {
     auto digest_text = text_of(value, "manifest", 128);
@@ -101,6 +106,8 @@ Result<JobPtr> job_of(const json& value, bool entry) {
                                           .entry = entry,
                                           .state = *state,
                                           .error = std::move(error),
+                                          .bytes_done = *bytes_done,
+                                          .bytes_total = *bytes_total,
                                           .manifest = std::move(manifest),
                                           .added_ms = static_cast<std::int64_t>(*added),
                                           .started_ms = static_cast<std::int64_t>(*started),
@@ -159,6 +166,8 @@ std::string line_of(const Job& job) {
                   state_name(job.state), job.added_ms);
   if (job.started_ms != 0) line += fmt::format(R"(,"started_ms":{})", job.started_ms);
   if (job.finished_ms != 0) line += fmt::format(R"(,"finished_ms":{})", job.finished_ms);
+  if (job.bytes_total != 0)
+    line += fmt::format(R"(,"bytes_done":{},"bytes_total":{})", job.bytes_done, job.bytes_total);
   if (!job.manifest.empty()) line += fmt::format(R"(,"manifest":{})", compact(job.manifest));
   if (job.error) {
     std::string_view kind = "internal";

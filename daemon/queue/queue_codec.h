@@ -6,7 +6,8 @@
 //    "entries":[JOB,…],"direct":[JOB,…]}
 //   JOB = {"id":"j1","kind":"pull","model":"registry.ollama.ai/library/m:latest","models_dir":"/…","options":{…},
 //          "state":"queued","added_ms":1763752813123}, and where there is something to say "started_ms", "finished_ms",
-//          "manifest":"sha256:…", "error":{"kind","message","hint"}
+//          "bytes_done" and "bytes_total" (as last shown when the state changed), "manifest":"sha256:…",
+//          "error":{"kind","message","hint"}
 // "entries" are the queue in its order. Unknown members are ignored; anything else that is not as said makes the whole
 // file corrupt: guessing could start transfers that nobody asked for.
 

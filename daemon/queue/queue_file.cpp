@@ -51,6 +51,12 @@ Result<Decoded> load(io::FileSystem& fs, const std::string& path, const std::str
 }
 
 Status save(io::FileSystem& fs, const std::string& path, std::string_view text) {
+  if (text.size() > kMaxQueueFileBytes) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("the queue would take {} bytes, and at most {} are read again at the next start",
+                            text.size(), kMaxQueueFileBytes),
+                "remove entries that are finished: pullama queue clear");
+  }
   if (auto made = fs.make_directories(folder_of(path)); !made) return made;
   return io::atomic_write(fs, path, text, 0600);
 }

@@ -17,7 +17,8 @@ inline constexpr std::uint64_t kMaxQueueFileBytes = 64ULL << 20;
 // "<path>.corrupt-<time>", never deleted, and said in the warnings. An error means that the file is there and can be
 // neither read nor set aside.
 Result<Decoded> load(io::FileSystem& fs, const std::string& path, const std::string& models_dir, std::int64_t now_ms);
-// Durable on success; mode 0600, as options may name private hosts and files.
+// Durable on success; mode 0600, as options may name private hosts and files. kInvalidArgument for a text that load()
+// would not read.
 Status save(io::FileSystem& fs, const std::string& path, std::string_view text);
 
 }  // namespace pullama::queue

@@ -187,6 +187,7 @@ TEST_CASE("limits take effect at once and are kept") {
   (void)desk.settle([&](auto answer) { desk.jobs->start_queue(answer); });
   CHECK(desk.settle([&](auto answer) { desk.jobs->set_limits({5000, 4, 2}, answer); }).has_value());
   CHECK(desk.transfers.rate == 5000);
+  CHECK(desk.transfers.connections == 4);
   CHECK(desk.state("j2") == JobState::kActive);
   CHECK(desk.saved.limits == queue::Limits{5000, 4, 2});
   CHECK(last(desk, "limits.changed") != nullptr);
@@ -206,4 +207,62 @@ TEST_CASE("the snapshot holds every job, or those that are named, in the queue t
   REQUIRE(some.queue.entries.size() == 1);
   CHECK(some.queue.entries[0].position == 2);
   CHECK(desk.jobs->snapshot({"j3"}).queue.entries.empty());
+}
+
+TEST_CASE("what cannot be made durable is not done") {
+  Desk desk;
+  desk.add({"a", "b"});
+  desk.save_error = disk_full();
+  CHECK_FALSE(desk.settle([&](auto answer) { desk.jobs->remove("j1", answer); }).has_value());
+  CHECK_FALSE(desk.settle([&](auto answer) { desk.jobs->clear(answer); }).has_value());
+  CHECK(desk.jobs->view().entries.size() == 2);
+  CHECK_FALSE(desk.settle([&](auto answer) { desk.jobs->set_limits({5000, 4, 2}, answer); }).has_value());
+  CHECK(desk.jobs->queue().limits() == queue::Limits{});
+  CHECK(desk.transfers.rate == 0);
+  CHECK(desk.transfers.connections == 0);
+  (void)desk.events();
+  bool refused = false;
+  desk.jobs->add({{queue::JobKind::kPull, ModelName::parse("c").value(), "/models", "{}"}}, false,
+                 [&](const Result<queue::Queue::AddResult>& result) { refused = !result.has_value(); });
+  desk.loop.run_until([&] { return refused; });
+  CHECK(desk.events() ==
+        std::vector<std::string>{"job.queued j3", "queue.changed", "job.cancelled j3", "queue.changed"});
+  desk.save_error.reset();
+  CHECK(desk.settle([&](auto answer) { desk.jobs->set_limits({5000, 4, 2}, answer); }).has_value());
+  CHECK(desk.transfers.connections == 4);
+  CHECK(desk.saved.entries.size() == 2);
+}
+
+TEST_CASE("figures of what is paused or finished are there after a restart, and do not fall") {
+  const engine::BlobRef blob{Digest::from_bytes({1}), 1000, 1, 1};
+  const engine::ManifestFetched fetched{Digest::from_bytes({2}), 1, 1000, {blob}};
+  queue::QueueData before;
+  {
+    Desk desk;
+    desk.start("m");
+    desk.transfers.report("j1", fetched);
+    desk.transfers.report("j1", engine::BlobProgress{blob, 400, 0, 0, 5.0, std::nullopt, 1});
+    desk.loop.run_until([&] { return desk.jobs->list().at(0).bytes_done == 400; });
+    CHECK(desk.ask(&Jobs::pause, "j1") == JobState::kPaused);
+    before = desk.saved;
+  }
+  Desk desk(before);
+  CHECK(desk.jobs->list().at(0).bytes_done == 400);
+  CHECK(desk.jobs->list().at(0).bytes_total == 1000);
+  CHECK(desk.ask(&Jobs::resume, "j1") == JobState::kActive);
+  desk.transfers.report("j1", fetched);
+  desk.loop.run_until([&] { return last(desk, "manifest.fetched") != nullptr; });
+  CHECK(desk.jobs->list().at(0).bytes_done == 400);
+}
+
+TEST_CASE("a new entry that takes the place of a finished one says so") {
+  Desk desk;
+  desk.add({"a"});
+  CHECK(desk.ask(&Jobs::cancel, "j1") == JobState::kCancelled);
+  (void)desk.events();
+  desk.add({"a"});
+  CHECK(desk.events() == std::vector<std::string>{"job.queued j2", "queue.changed", "queue.changed"});
+  const auto& removed = std::get<proto::event::QueueChanged>(desk.published.at(desk.published.size() - 2).body);
+  CHECK(removed.change == "removed");
+  CHECK(removed.ids == std::vector<std::string>{"j1"});
 }

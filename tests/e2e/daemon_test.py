@@ -114,7 +114,8 @@ class DaemonTest(harness.TestCase):
         self.assert_exit(run, 0)
         self.assert_exit(self.box.pullama("--no-autostart", "--socket", path, "jobs"), 0)
 
-    def test_socket_activation(self):
+    def hand_over(self, **environment):
+        """A daemon that was handed a socket, as a service manager does it."""
         listener = socket.socket(socket.AF_UNIX)
         path = self.box.root / "given.sock"
         listener.bind(str(path))
@@ -127,14 +128,26 @@ class DaemonTest(harness.TestCase):
         # LISTEN_PID must be the daemon's own: a shell sets it and becomes the daemon.
         command = ["/bin/sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0"', harness.PULLAMAD]
         with open(self.box.root / "daemon.log", "ab") as log:
-            process = subprocess.Popen(command, env=self.box.environment, preexec_fn=hand_over, close_fds=False,
+            process = subprocess.Popen(command, env={**self.box.environment, **environment}, preexec_fn=hand_over, close_fds=False,
                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         self.box.children.append(process)
         listener.close()
+        return process, path
+
+    def test_socket_activation(self):
+        # The path that it does not need cannot be in its way.
+        process, path = self.hand_over(XDG_RUNTIME_DIR="/run/" + "x" * 200)
         info = harness.wait_until(lambda: harness.answers(path), "it answers on the socket that it was given")
         self.assertEqual(info["pid"], process.pid)
         self.assertEqual(self.box.terminate(process), 0)
         self.assertTrue(path.exists(), "the socket is the service manager's")
+
+    def test_a_socket_that_is_named_comes_before_one_that_is_handed_over(self):
+        own = self.box.root / "own.sock"
+        process, path = self.hand_over(PULLAMA_SOCKET=str(own))
+        info = harness.wait_until(lambda: harness.answers(own), "it answers on the socket that was named")
+        self.assertEqual((info["pid"], info["socket"]), (process.pid, str(own)))
+        self.assertEqual(self.box.terminate(process), 0)
 
     def test_another_uid_is_refused(self):
         if os.getuid() != 0:
@@ -291,6 +304,45 @@ class ProtocolTest(harness.TestCase):
                 wire.call(method, **params)
             self.assertIn((caught.exception.code, caught.exception.data.get("kind")),
                           [(-32000, "invalid_argument"), (-32602, "invalid_argument")])
+
+    def test_one_store_by_two_paths_is_one_job(self):
+        (self.box.root / "store").mkdir()
+        (self.box.root / "link").symlink_to(self.box.root / "store")
+        silent = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(silent.close)
+        wire, jobs = self.raw(), []
+        for folder in ("link", "store"):
+            jobs.append(wire.call("pull.start", model=f"127.0.0.1:{silent.getsockname()[1]}/library/m",
+                                  options={"insecure": True}, models_dir=str(self.box.root / folder)))
+        self.assertEqual([j["joined"] for j in jobs], [False, True])
+        self.assertEqual(wire.call("job.cancel", job=jobs[0]["job"])["state"], "cancelled")
+
+    def test_paths_that_cannot_be_are_the_asker_s_mistake(self):
+        wire = self.raw()
+        for path in ("/dev/null", "/dev/null/x", "/tmp/" + "x" * 300):
+            with self.assertRaises(RpcError) as caught:
+                wire.call("pull.start", model="m", models_dir=path)
+            self.assertEqual(caught.exception.data["kind"], "invalid_argument", path)
+        pipe = self.box.root / "pipe"
+        os.mkfifo(pipe)
+        with self.assertRaises(RpcError) as caught:
+            wire.call("pull.start", model="m", options={"dry_run": True, "ca_file": str(pipe)})
+        self.assertEqual(caught.exception.data["kind"], "invalid_argument")
+        with self.assertRaises(RpcError) as caught:
+            wire.call("queue.add", models=[f"m{i}" for i in range(50_000)], options={"ca_file": "/" + "x" * 4000})
+        self.assertEqual(caught.exception.data["kind"], "invalid_argument")
+        self.assertEqual(wire.call("queue.list")["entries"], [])
+
+    def test_a_large_request_does_not_cost_the_watchers_their_connection(self):
+        watcher, wire = Wire(self.box.socket, check=False), self.raw()  # 16,000 lines are too many to check each
+        self.addCleanup(watcher.close)
+        seq = watcher.call("events.subscribe")["seq"]
+        count = 8_000
+        self.assertEqual(len(wire.call("queue.add", models=[f"m{i}" for i in range(count)])["added"]), count)
+        wire.call("queue.clear")
+        wanted = 2 * count + 2
+        harness.wait_until(lambda: len(watcher.events) >= wanted or watcher.closed, "all of it arrives")
+        self.assertEqual([e["seq"] for e in watcher.events], list(range(seq + 1, seq + 1 + wanted)))
 
     def test_shutdown_over_the_socket(self):
         wire = self.raw()

@@ -21,6 +21,7 @@ Queue sample() {
   queue.start();
   (void)queue.mark("j1", JobState::kActive, 1763752813200);
   queue.note_manifest("j1", kDigest);
+  queue.note_figures("j1", 400, 1000);
   (void)queue.mark("j2", JobState::kActive, 1763752813300);
   (void)queue.mark("j2", JobState::kFailed, 1763752813400,
                    Error{ErrorCode::kDiskFull, "no room on \xff /m\n", "try `pullama clean`", 0});
@@ -54,6 +55,8 @@ TEST_CASE("what is written is read back the same") {
   REQUIRE(data.direct.size() == 1);
   CHECK(data.entries[0]->options == R"({"insecure":true})");
   CHECK(data.entries[0]->manifest == kDigest);
+  CHECK(data.entries[0]->bytes_done == 400);
+  CHECK(data.entries[0]->bytes_total == 1000);
   CHECK(data.entries[0]->state == JobState::kActive);
   CHECK(data.entries[0]->started_ms == 1763752813200);
   CHECK(data.entries[1]->model.display() == "host:5000/ns/Model:Q4_K_M");

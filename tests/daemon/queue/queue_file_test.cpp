@@ -92,3 +92,21 @@ TEST_CASE("a symlink in the file's place is an error, not followed and not repla
   CHECK_FALSE(load(*store.fs, kPath, "/m", kNow).has_value());
   CHECK(store.dir.read("outside") == "{}");
 }
+
+TEST_CASE("what would not be read again is not written, and what is there stays") {
+  Dir store;
+  REQUIRE(save(*store.fs, kPath, "{}").has_value());
+  const auto refused = save(*store.fs, kPath, std::string(kMaxQueueFileBytes + 1, ' '));
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code == ErrorCode::kInvalidArgument);
+  CHECK(store.dir.read(kPath) == "{}");
+}
+
+TEST_CASE("a NUL byte does not end the file") {
+  Dir store;
+  std::filesystem::create_directory(store.dir.path() / ".pullm");
+  store.dir.write(kPath, std::string("{\"version\":2}\0", 14));
+  const auto loaded = load(*store.fs, kPath, "/m", kNow);
+  REQUIRE(loaded.has_value());
+  CHECK(loaded->warnings.size() == 1);
+}

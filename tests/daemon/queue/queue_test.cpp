@@ -181,7 +181,8 @@ TEST_CASE("retry queues failed entries again and starts nothing") {
   CHECK(queue.retry("j2").value().empty());
   bring(queue, "j3", JobState::kActive);
   CHECK_FALSE(queue.retry("j3").has_value());
-  CHECK_FALSE(queue.retry("j7").has_value());
+  CHECK(queue.retry("j7").error().code == ErrorCode::kNotFound);
+  CHECK(queue.retry("").error().code == ErrorCode::kNotFound);
 }
 
 TEST_CASE("a failed entry that is pulled directly meanwhile is not queued a second time") {
@@ -291,6 +292,17 @@ TEST_CASE("asleep, nothing runs until it is woken") {
   CHECK_FALSE(queue.paused());
   queue.wake();
   CHECK(queue.next_to_run()->id == "j1");
+}
+
+TEST_CASE("asleep, what was active when the last daemon died is an entry like any other") {
+  Queue before = with({"a", "b", "c"});
+  bring(before, "j1", JobState::kActive);
+  bring(before, "j2", JobState::kActive);
+  Queue queue(before.data(), true);
+  CHECK(queue.retry("j1").value().empty());  // it is shown as queued
+  CHECK(queue.remove("j1").has_value());
+  CHECK(queue.clear().size() == 2);
+  CHECK(queue.entries().empty());
 }
 
 TEST_CASE("finished entries are forgotten beyond a bound, oldest first, failed ones never") {
