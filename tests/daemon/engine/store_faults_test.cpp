@@ -63,8 +63,8 @@ TEST_CASE("a partial that another process has locked is waited for, and what it 
   REQUIRE(::flock(other, LOCK_EX | LOCK_NB) == 0);
   std::jthread finisher([&] {
     while (f.sink.count<engine::BlobWaitingForLock>() == 0) std::this_thread::yield();
-    std::filesystem::rename(f.path(store::partial_path(*f.digest)), f.path("elsewhere"));
     f.write(store::blob_path(*f.digest), f.model);
+    std::filesystem::rename(f.path(store::partial_path(*f.digest)), f.path("elsewhere"));
     ::close(other);
   });
   const auto before = f.registry.blob_bytes_served();
@@ -189,7 +189,8 @@ TEST_CASE("a .pullm that is removed under a pull is made again") {
   std::stop_source stop;
   f.registry.set_on_piece([&](std::uint64_t total) {
     if (total < 5'000'000 || stop.stop_requested()) return;
-    std::filesystem::remove_all(f.path(".pullm"));
+    std::error_code others_at_work;
+    std::filesystem::remove_all(f.path(".pullm"), others_at_work);
     stop.request_stop();
   });
   const auto stopped = f.pull(stop.get_token());
