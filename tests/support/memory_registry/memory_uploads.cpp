@@ -129,7 +129,10 @@ tl::expected<void, registry::HttpFailure> MemoryUploads::perform(const registry:
         total = bytes_;
         on_piece = on_piece_;
       }
-      if (on_piece) on_piece(total);
+      if (on_piece) {
+        const std::lock_guard one_at_a_time(piece_mutex_);
+        on_piece(total);
+      }
     }
     if (!broken && body.size() != http.body->size_bytes()) return failed(Kind::kClosed, "a short body");
   }

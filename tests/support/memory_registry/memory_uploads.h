@@ -45,7 +45,8 @@ class MemoryUploads {
 
   void set_way(UploadWay way);
   void set_hook(Hook hook);
-  void set_on_piece(std::function<void(std::uint64_t total_bytes)> on_piece);  // as each piece of a body arrives
+  // Called as each piece of a body arrives, by one connection at a time.
+  void set_on_piece(std::function<void(std::uint64_t total_bytes)> on_piece);
   void add_blob(const std::string& repository, const std::string& digest, std::string content);
   // All open sessions are gone.
   void lose_sessions();
@@ -71,6 +72,7 @@ class MemoryUploads {
   UploadAnswer finish(const Upload& upload, const std::string& id);
   UploadAnswer open(const Upload& upload, const std::string& repository);
 
+  std::mutex piece_mutex_;    // held while on_piece_ runs
   mutable std::mutex mutex_;  // guards all below
   UploadWay way_ = UploadWay::kChunks;
   Hook hook_;
