@@ -44,6 +44,7 @@ Result<BlobOutcome> BlobDownload::run(std::stop_token stop) {
       const auto there = look_for_blob(fs_, context_.store.ledger, blob_);
       if (!there) return fail(there.error());
       if (*there == Cached::kYes && !rest_of_download()) {
+        store::BlobLock::remove_left(fs_, blob_.digest);  // of a kill after the rename
         outcome_.cached = !reported_start_;
         break;
       }

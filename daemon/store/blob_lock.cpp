@@ -57,6 +57,11 @@ Result<BlobLock> BlobLock::acquire(io::FileSystem& fs, const io::Clock& clock, c
   return fail(ErrorCode::kCancelled, "stopped while waiting for " + fs.native_path(blob_lock_path(digest)));
 }
 
+void BlobLock::remove_left(io::FileSystem& fs, const Digest& digest) {
+  if (!fs.stat(blob_lock_path(digest))) return;
+  if (auto lock = try_acquire(fs, digest); lock && *lock) static_cast<void>((*lock)->release());
+}
+
 BlobLock::~BlobLock() {
   if (file_) static_cast<void>(release());
 }

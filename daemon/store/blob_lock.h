@@ -25,6 +25,8 @@ class BlobLock {
   // Waits for it, polling every 50 ms, and calls `waiting` once when it has to; kCancelled on stop.
   static Result<BlobLock> acquire(io::FileSystem& fs, const io::Clock& clock, const Digest& digest,
                                   const std::stop_token& stop, const std::function<void()>& waiting);
+  // Removes the file that a killed process left. One that somebody holds stays; what goes wrong harms nobody.
+  static void remove_left(io::FileSystem& fs, const Digest& digest);
 
   BlobLock(BlobLock&&) noexcept = default;
   BlobLock& operator=(BlobLock&&) = delete;

@@ -57,6 +57,23 @@ TEST_CASE("a blob that another program brought while ours rested leaves nothing 
   CHECK(f.names(".pullm/keep").empty());
 }
 
+TEST_CASE("a lock that a kill left beside a finished blob is removed, and one that is held stays") {
+  PullFixture f;
+  const auto model = content(300'000, 1), other = content(200'000, 2);
+  f.registry.add_model("ns/m", "latest", {model, "{}"});
+  REQUIRE(f.pull());
+  const auto lock = store::blob_lock_path(f.registry.add_blob(model));
+  const auto held = store::blob_lock_path(f.registry.add_blob("{}"));
+  f.registry.add_model("ns/m", "latest", {model, other, "{}"});
+  std::ofstream(f.path(lock)).close();
+  const int descriptor = ::open(f.path(held).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  REQUIRE(::flock(descriptor, LOCK_EX | LOCK_NB) == 0);
+  REQUIRE(f.pull());
+  CHECK_FALSE(f.exists(lock));
+  CHECK(f.exists(held));
+  ::close(descriptor);
+}
+
 TEST_CASE("a partial that another process has locked is waited for, and what it left is taken") {
   StoppedPull f;
   const int other = ::open(f.path(store::partial_path(*f.digest)).c_str(), O_RDONLY | O_CLOEXEC);
