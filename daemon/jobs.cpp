@@ -78,11 +78,12 @@ void Jobs::start(queue::NewJob wanted, std::optional<std::uint64_t> session, Ans
                        "cancel some of them, or wait: `pullama jobs` shows them"));
   }
   wake();
-  const auto start = queue_.start_direct(std::move(wanted), ports_.now_ms());
+  const auto start = queue_.start_direct(wanted, ports_.now_ms());
   const std::string id = start.job->id;
   if (!start.joined) publish(*start.job, event::JobQueued{wire_kind(start.job->kind), std::nullopt});
   if (session) live_[id].waiting_sessions.insert(*session);
-  settle([this, id, joined = start.joined, answer = std::move(answer)](const Status& saved) {
+  settle([this, id, joined = start.joined, wanted = std::move(wanted), session,
+          answer = std::move(answer)](const Status& saved) mutable {
     const JobPtr job = queue_.find(id);
     if (!saved && job && !joined && job->state == JobState::kQueued) {
       publish(*job, event::JobCancelled{});
@@ -91,6 +92,10 @@ void Jobs::start(queue::NewJob wanted, std::optional<std::uint64_t> session, Ans
       settle();  // or the writer's next try would bring it back
     }
     if (!saved) return answer(fail(saved.error()));
+    // Cancelled since by somebody else: that was not meant for who asks now.
+    if (joined && (!job || job->state == JobState::kCancelled)) {
+      return this->start(std::move(wanted), session, std::move(answer));
+    }
     // Durable, so accepted. Joined or not: who asks for a transfer wants it to run now.
     const bool runs = runner_.running(id) && live_[id].goal == Goal::kNone;
     if (job && !queue::is_finished(job->state) && !runs && !stopping_) {

@@ -62,6 +62,21 @@ TEST_CASE("a second pull of the same model joins the first") {
   CHECK(desk.transfers.runs("j1") == 1);
 }
 
+TEST_CASE("who joins a job just when somebody else cancels it gets one of their own") {
+  Desk desk;
+  desk.start("m");
+  REQUIRE(desk.ask(&Jobs::pause, "j1") == JobState::kPaused);
+  std::optional<Result<Jobs::Accepted>> accepted;
+  desk.jobs->start({queue::JobKind::kPull, ModelName::parse("m").value(), "/models", "{}"}, 2,
+                   [&](Result<Jobs::Accepted> answer) { accepted = std::move(answer); });
+  desk.jobs->cancel("j1", [](const Result<JobState>& state) { CHECK(state == JobState::kCancelled); });
+  desk.loop.run_until([&] { return accepted.has_value(); });
+  REQUIRE(accepted->has_value());
+  CHECK((*accepted)->id == "j2");
+  CHECK_FALSE((*accepted)->joined);
+  desk.wait_for_runs("j2", 1);
+}
+
 TEST_CASE("out of retries: a pull that a client waits for fails, resumable") {
   Desk desk;
   desk.start("m");
