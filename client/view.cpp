@@ -172,6 +172,7 @@ void View::apply(const proto::Event& event) {
         }
       },
       event.body);
+  if (shown.total_bytes > 0 && shown.done_bytes >= shown.total_bytes) shown.eta.reset();
   if (!shown.is_finished()) return;
   // What is finished is kept for a while only, or a screen that stays open would grow for ever.
   at.blobs.clear();
