@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, and runs the test suite: all of it under ASan+UBSan, then what has threads (unit, component) under TSan.
+# Installs what is missing, builds, and runs the test suite: all of it under ASan+UBSan, then what has threads under TSan.
 # Says what it does in few lines; everything else goes to build/logs/.
 # Usage: tests/run.sh [--quick] [--full] [--long] [-k REGEX]
 #   --quick   ASan+UBSan only
-#   --full    under TSan the end-to-end tests too, and what only an optimised build can show (memory)
+#   --full    under TSan everything, and what only an optimised build can show (memory)
 #   --long    the long forms: kill -9 at ten points of a full 1 GiB pull, more crash points, longer fuzzing
 #   -k REGEX  only the tests whose name matches
 # Needs no terminal. Run again, it builds and installs only what changed.
@@ -62,7 +62,7 @@ if setarch "$(uname -m)" -R true 2>/dev/null; then personality=(setarch "$(uname
 run_tests() {
   local preset=$1 log=$logs/$1-test.log selection=() begin=$SECONDS
   [ "$preset" = release ] && selection=(-L release)
-  [ "$preset" = tsan ] && [ $full = no ] && selection=(-L 'unit|component')
+  [ "$preset" = tsan ] && [ $full = no ] && selection=(-L threads)
   "${personality[@]}" ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure --no-tests=error \
     "${selection[@]}" "${filter[@]}" >"$log" 2>&1 </dev/null
   local code=$?
@@ -84,8 +84,10 @@ run_tests() {
 }
 
 for preset in $presets; do
+  targets=(--target all)
+  [ "$preset" = tsan ] && [ $full = no ] && targets=(--target threaded_tests)
   if step "$preset: configure" "$logs/$preset-configure.log" cmake --preset "$preset" -DPULLAMA_TESTS=ON &&
-    step "$preset: build" "$logs/$preset-build.log" cmake --build "build/$preset" -j "$jobs"; then
+    step "$preset: build" "$logs/$preset-build.log" cmake --build "build/$preset" -j "$jobs" "${targets[@]}"; then
     run_tests "$preset"
   else
     failed+=("build of $preset")

@@ -37,14 +37,22 @@ function(pullama_library target)
   target_link_libraries(${target} PUBLIC pullama_flags ${arg_LINK} PRIVATE ${arg_PRIVATE_LINK})
 endfunction()
 
-# pullama_test(<target> [LABEL label] SOURCES a_test.cpp … [LINK targets]): one doctest program, ctest label "unit" or that.
+# What `-L threads` runs is built by the target threaded_tests: TSan has nothing to say of the rest.
+add_custom_target(threaded_tests)
+
+# pullama_test(<target> [THREADS] [LABEL label] SOURCES a_test.cpp … [LINK targets]): one doctest program, ctest label
+# "unit" or that; with THREADS the label "threads" too.
 function(pullama_test target)
-  cmake_parse_arguments(arg "" "LABEL" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(arg "THREADS" "LABEL" "SOURCES;LINK" ${ARGN})
   if(NOT arg_LABEL)
     set(arg_LABEL unit)
+  endif()
+  if(arg_THREADS)
+    list(APPEND arg_LABEL threads)
+    add_dependencies(threaded_tests ${target})
   endif()
   add_executable(${target} ${arg_SOURCES})
   target_link_libraries(${target} PRIVATE pullama_flags pullama_doctest_main ${arg_LINK})
   add_test(NAME ${target} COMMAND ${target})
-  set_tests_properties(${target} PROPERTIES LABELS ${arg_LABEL} TIMEOUT 600)
+  set_tests_properties(${target} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT 600)
 endfunction()
