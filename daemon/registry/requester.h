@@ -42,7 +42,7 @@ struct Ask {
   bool without_authorization = false;
   bool redirect_is_final = false;  // an upload's 307 says where the bytes go: the caller's affair
   bool redirected = false;         // the URL came from a redirect: addresses inside are refused
-  bool left_registry = false;  // another host had a say in it: nothing of ours goes there, not even on the way back
+  bool left_registry = false;      // another host had a say in it: nothing of ours goes there, not even on the way back
   std::vector<Header> headers;
   std::optional<ByteRange> range;
   std::chrono::milliseconds total_timeout{0};

@@ -44,7 +44,7 @@ TEST_CASE_FIXTURE(Fixture, "the lock of a daemon that is gone is taken over, and
   CHECK(dir.exists(kDaemonLock));
   auto lock = DaemonLock::acquire(*fs, kOther, holder);
   REQUIRE(lock);
-  CHECK(dir.read(kDaemonLock) == "{\"pid\":12,\"socket\":\"/run/pullama/pullamad.sock\",\"uid\":0}\n");
+  CHECK(dir.read(kDaemonLock) == "{\"pid\":12,\"socket\":\"/run/pullama/pullamad.sock\",\"uid\":0,\"version\":1}\n");
   REQUIRE(lock->announce(kUs));
   CHECK_FALSE(DaemonLock::acquire(*fs, kOther, holder));
   CHECK(*holder == kUs);
