@@ -17,7 +17,9 @@ proto::Time time_of_ns(std::int64_t ns) {
 }
 
 proto::StoredLayer wire(store::ShownLayer layer) {
-  return {std::move(layer.media_type), layer.digest, layer.size_bytes, layer.present, std::move(layer.shared_with)};
+  const bool present = layer.problem.empty();
+  return {std::move(layer.media_type), layer.digest, layer.size_bytes, present, std::move(layer.problem),
+          std::move(layer.shared_with)};
 }
 
 // To change something that is there: a models dir is not made for it.
@@ -49,7 +51,10 @@ Result<proto::StoreList> list_reply(Stores& stores, const std::string& models_di
   if (!listed) return fail(listed.error());
   proto::StoreList list;
   list.models_dir = models_dir;
-  for (const Error& error : listed->unreadable) spdlog::warn("{}", error.message);
+  for (Error& error : listed->unreadable) {
+    spdlog::warn("{}", error.message);
+    list.unreadable.push_back(std::move(error.message));
+  }
   for (auto& model : listed->models) {
     proto::StoredModel stored;
     stored.model = model.name.display();
@@ -57,6 +62,8 @@ Result<proto::StoreList> list_reply(Stores& stores, const std::string& models_di
     stored.size = model.size_bytes;
     stored.modified = time_of_ns(model.mtime_ns);
     if (!model.broken.empty()) stored.broken = std::move(model.broken);
+    stored.remote_host = std::move(model.remote_host);
+    stored.remote_model = std::move(model.remote_model);
     list.models.push_back(std::move(stored));
   }
   return list;
@@ -77,6 +84,8 @@ Result<proto::StoreShow> show_reply(Stores& stores, const std::string& models_di
   show.family = std::move(model->family);
   show.parameter_size = std::move(model->parameter_size);
   show.quantization = std::move(model->quantization);
+  show.remote_host = std::move(model->remote_host);
+  show.remote_model = std::move(model->remote_model);
   if (model->config) show.layers.push_back(wire(std::move(*model->config)));
   for (auto& layer : model->layers) show.layers.push_back(wire(std::move(layer)));
   show.licenses = std::move(model->licenses);

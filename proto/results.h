@@ -131,11 +131,13 @@ struct StoredModel {
   std::optional<Digest> digest;  // of the manifest's bytes; its first 12 digits are the ID. None where unreadable
   std::uint64_t size = 0;
   Time modified{};
-  std::optional<std::string> broken;  // why it cannot be used
+  std::optional<std::string> broken;      // why it cannot be used
+  std::string remote_host, remote_model;  // of a cloud model, whose weights are elsewhere; else empty
 };
 struct StoreList {
   std::string models_dir;
-  std::vector<StoredModel> models;  // newest first
+  std::vector<StoredModel> models;      // newest first
+  std::vector<std::string> unreadable;  // what could not be looked at, so that models may be missing here
 };
 
 struct StoredLayer {
@@ -143,6 +145,7 @@ struct StoredLayer {
   Digest digest = Digest::from_bytes({});
   std::uint64_t size = 0;
   bool present = true;                   // the blob is there with that size
+  std::string problem;                   // else why not: "missing", "wrong size", "no regular file"
   std::vector<std::string> shared_with;  // other models that name it
 };
 struct ModelParameter {
@@ -156,6 +159,7 @@ struct StoreShow {
   std::uint64_t size = 0;
   Time modified{};
   std::string format, family, parameter_size, quantization;  // from the config; empty where it does not say
+  std::string remote_host, remote_model;                     // of a cloud model; else empty
   std::vector<StoredLayer> layers;                           // config first
   std::vector<std::string> licenses;
   std::string template_text, system_text;  // `template`, `system`; empty where there is none

@@ -10,12 +10,15 @@ void fields(V& v, Ref<V, StoredModel> m) {
   v.required("size", m.size);
   v.required("modified", m.modified);
   v.nullable("broken", m.broken);
+  v.text("remote_host", m.remote_host);
+  v.text("remote_model", m.remote_model);
 }
 
 template <class V>
 void fields(V& v, Ref<V, StoreList> l) {
   v.required("models_dir", l.models_dir);
   v.required("models", l.models);
+  v.list("unreadable", l.unreadable);
 }
 
 template <class V>
@@ -24,6 +27,7 @@ void fields(V& v, Ref<V, StoredLayer> l) {
   v.required("digest", l.digest);
   v.required("size", l.size);
   v.required("present", l.present);
+  v.text("problem", l.problem);
   v.required("shared_with", l.shared_with);
 }
 
@@ -44,6 +48,8 @@ void fields(V& v, Ref<V, StoreShow> s) {
   v.required("family", s.family);
   v.required("parameter_size", s.parameter_size);
   v.required("quantization", s.quantization);
+  v.text("remote_host", s.remote_host);
+  v.text("remote_model", s.remote_model);
   v.required("layers", s.layers);
   v.required("licenses", s.licenses);
   v.required("template", s.template_text);

@@ -5,7 +5,6 @@
 namespace pullama::client {
 
 std::string ago_text(proto::Time then, proto::Time now) {
-  if (then == proto::Time{}) return "never";
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now - then).count();
   if (seconds < 0) return "in the future";
   const auto minutes = seconds / 60, hours = seconds / 3600, days = hours / 24;

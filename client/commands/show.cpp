@@ -42,7 +42,7 @@ void layers(Context& context, const proto::StoreShow& model) {
     std::string shared;
     for (const std::string& other : layer.shared_with) shared += (shared.empty() ? "" : ", ") + other;
     table.add({layer.digest.short_hex(), format_size(layer.size),
-               layer.media_type + (layer.present ? "" : " (missing)"), shared});
+               layer.media_type + (layer.problem.empty() ? "" : " (" + layer.problem + ")"), shared});
   }
   table.print(context);
 }
@@ -153,6 +153,8 @@ int run_show(Context& context) {
   std::string words;
   for (const std::string& word : capabilities) words += (words.empty() ? "" : ", ") + word;
   row("Capabilities:", words);
+  row("Remote model:", model->remote_model);
+  row("Remote host:", model->remote_host);
   row("Format:", model->format);
   row("Size:", format_size(model->size));
   row("Digest:", model->digest.str());

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
 #include <iostream>
 
 #include "client/commands/ago.h"
@@ -21,7 +23,8 @@ bool ask(Context& context, const std::string& question) {
   context.streams.out.raw(question + " [y/N] ");
   std::string answer;
   std::getline(std::cin, answer);
-  return answer == "y" || answer == "Y" || answer == "yes";
+  std::transform(answer.begin(), answer.end(), answer.begin(), [](unsigned char c) { return std::tolower(c); });
+  return answer == "y" || answer == "yes";
 }
 
 Result<std::optional<std::string>> models_dir(Context& context) {
@@ -46,10 +49,15 @@ int run_list(Context& context) {
   const proto::Time now = proto::now();
   for (const proto::StoredModel& model : list->models) {
     table.add({model.model, model.digest ? model.digest->short_hex() : "-",
-               model.broken ? "broken" : format_size(model.size),
+               !model.digest                ? "broken"
+               : model.remote_model.empty() ? format_size(model.size)
+                                            : "-",
                model.broken ? ago_text(model.modified, now) + " — " + *model.broken : ago_text(model.modified, now)});
   }
   table.print(context);
+  for (const std::string& what : list->unreadable) {
+    context.streams.err.print({{"warning: ", Tone::kWarn}, {what + ", so models may be missing here", Tone::kText}});
+  }
   return 0;
 }
 

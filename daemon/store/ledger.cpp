@@ -213,8 +213,8 @@ class SqliteLedger final : public Ledger {
     with_database([&](sqlite3* database) {
       Statement query(database,
                       "SELECT finished_ms, kind, model, models_dir, result, error, total_bytes, transferred_bytes, "
-                      "saved_bytes, duration_ms, retries, job, error_kind FROM history WHERE ?1 = '' OR model = ?1 "
-                      "ORDER BY finished_ms DESC, id DESC LIMIT ?2");
+                      "saved_bytes, duration_ms, retries, job, error_kind FROM history "
+                      "WHERE ?1 = '' OR model = ?1 COLLATE NOCASE ORDER BY finished_ms DESC, id DESC LIMIT ?2");
       constexpr std::size_t kMost = std::numeric_limits<std::int64_t>::max();
       query.bind(model).bind(static_cast<std::int64_t>(std::min(limit, kMost)));
       while (query.step()) {

@@ -7,7 +7,6 @@
 #include <span>
 #include <thread>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "common/utf8.h"
 #include "daemon/io/os_error.h"
@@ -23,22 +22,26 @@ constexpr std::chrono::seconds kLockLimit{60};
 constexpr std::size_t kMostHelpers = 7;
 constexpr std::size_t kModelsAHelper = 100;
 constexpr std::string_view kImagePrefix = "application/vnd.ollama.image.";
+constexpr std::string_view kWeights = "application/vnd.ollama.image.model";
 
-// Names in blobs/. One listing is quicker than a look at each blob of each model.
-Result<std::unordered_set<std::string>> blob_names(io::FileSystem& fs) {
-  std::unordered_set<std::string> names;
+using Kind = io::FileStat::Kind;
+
+// What blobs/ holds, by name. One listing is quicker than a look at each blob of each model.
+Result<std::unordered_map<std::string, Kind>> blob_kinds(io::FileSystem& fs) {
+  std::unordered_map<std::string, Kind> kinds;
   auto entries = fs.list(kBlobsDir);
-  if (!entries && io::is_missing(entries.error())) return names;
+  if (!entries && io::is_missing(entries.error())) return kinds;
   if (!entries) return fail(entries.error());
-  for (io::DirectoryEntry& entry : *entries) {
-    if (entry.kind == io::FileStat::Kind::kFile) names.insert(std::move(entry.name));
-  }
-  return names;
+  for (io::DirectoryEntry& entry : *entries) kinds.emplace(std::move(entry.name), entry.kind);
+  return kinds;
 }
 
-bool is_there(io::FileSystem& fs, const manifest::Layer& layer) {
-  auto stat = fs.stat(blob_path(layer.digest));
-  return stat && stat->kind == io::FileStat::Kind::kFile && stat->size_bytes == layer.size_bytes;
+// Why a layer's blob cannot be used; empty where nothing is known against it.
+std::string problem_of(io::FileSystem& fs, const manifest::Layer& layer) {
+  const auto stat = fs.stat(blob_path(layer.digest));
+  if (!stat) return io::is_missing(stat.error()) ? "missing" : "";
+  if (stat->kind != Kind::kFile) return "no regular file";
+  return stat->size_bytes == layer.size_bytes ? "" : "wrong size";
 }
 
 // The texts of one model: each bounded, and all of them together.
@@ -80,8 +83,8 @@ void add_text(ShownModel& model, std::string_view kind, std::string text) {
 }  // namespace
 
 // Nothing where it was removed between the scan and now.
-std::optional<ListedModel> Library::look_at(const ModelName& name, const std::unordered_set<std::string>& blobs) {
-  ListedModel model{name, std::nullopt, 0, 0, {}};
+std::optional<ListedModel> Library::look_at(const ModelName& name, const std::unordered_map<std::string, Kind>* blobs) {
+  ListedModel model{name, std::nullopt, 0, 0, {}, {}, {}};
   const auto read = manifests_.read(name, model.mtime_ns);
   if (!read && io::is_missing(read.error())) return std::nullopt;
   if (!read) {
@@ -93,9 +96,18 @@ std::optional<ListedModel> Library::look_at(const ModelName& name, const std::un
   model.digest = read->digest();
   model.size_bytes = read->stated_bytes();
   for (const manifest::Blob& blob : read->blobs()) {
-    if (blobs.contains(blob.digest.file_name())) continue;
-    model.broken = "its blob " + fs_.native_path(blob_path(blob.digest)) + " is missing";
+    if (blobs == nullptr) break;
+    const auto found = blobs->find(blob.digest.file_name());
+    if (found != blobs->end() && found->second == Kind::kFile) continue;
+    model.broken = "its blob " + fs_.native_path(blob_path(blob.digest)) +
+                   (found == blobs->end() ? " is missing" : " is no regular file");
     break;
+  }
+  const auto is_weights = [](const manifest::Layer& layer) { return layer.media_type == kWeights; };
+  if (read->config() && std::none_of(read->layers().begin(), read->layers().end(), is_weights)) {
+    const ModelConfig config = parse_config(Texts(fs_).read(read->config()->digest));
+    model.remote_host = config.remote_host;
+    model.remote_model = config.remote_model;
   }
   return model;
 }
@@ -104,13 +116,14 @@ Result<Listing> Library::list() {
   Listing listing;
   auto installed = manifests_.names(&listing.unreadable);
   if (!installed) return fail(installed.error());
-  auto blobs = blob_names(fs_);
-  if (!blobs) return fail(blobs.error());
+  const auto blobs = blob_kinds(fs_);
+  if (!blobs) listing.unreadable.push_back(blobs.error());
 
   std::vector<std::optional<ListedModel>> looked(installed->size());
   std::atomic<std::size_t> next{0};
   const auto look_at_rest = [&] {
-    for (std::size_t i = next++; i < looked.size(); i = next++) looked[i] = look_at((*installed)[i], *blobs);
+    for (std::size_t i = next++; i < looked.size(); i = next++)
+      looked[i] = look_at((*installed)[i], blobs ? &*blobs : nullptr);
   };
   {
     // Reading a manifest is some forty microseconds; a large store is waited for.
@@ -160,7 +173,7 @@ Result<ShownModel> Library::show(const ModelName& wanted) {
   for (auto& [digest, names] : users) std::sort(names.begin(), names.end());
 
   const auto shown = [&](const manifest::Layer& layer) {
-    return ShownLayer{layer.media_type, layer.digest, layer.size_bytes, is_there(fs_, layer), users[layer.digest]};
+    return ShownLayer{layer.media_type, layer.digest, layer.size_bytes, problem_of(fs_, layer), users[layer.digest]};
   };
   Texts texts(fs_);
   if (read->config()) {

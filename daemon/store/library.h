@@ -7,7 +7,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
-#include <unordered_set>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -23,21 +23,23 @@ struct ListedModel {
   ModelName name;
   std::optional<Digest>
       digest;  // SHA-256 of the manifest's bytes, whose first 12 digits are the ID; none where unreadable
-  std::uint64_t size_bytes = 0;  // of layers and config as the manifest states them
-  std::int64_t mtime_ns = 0;     // of the manifest
-  std::string broken;            // why it cannot be used: an unreadable manifest, a missing blob; else empty
+  std::uint64_t size_bytes = 0;           // of layers and config as the manifest states them
+  std::int64_t mtime_ns = 0;              // of the manifest
+  std::string broken;                     // why it cannot be used: an unreadable manifest, a missing blob; else empty
+  std::string remote_host, remote_model;  // of a cloud model, whose weights are elsewhere
 };
 
 struct Listing {
   std::vector<ListedModel> models;  // newest first, equal times by name
-  std::vector<Error> unreadable;    // folders below manifests/ whose models cannot be listed
+  // Folders below manifests/ whose models cannot be listed; blobs/, of which nothing is said then.
+  std::vector<Error> unreadable;
 };
 
 struct ShownLayer {
   std::string media_type;
   Digest digest;
   std::uint64_t size_bytes = 0;
-  bool present = false;                  // the blob is there with that size
+  std::string problem;                   // "missing", "wrong size", "no regular file"; else empty
   std::vector<std::string> shared_with;  // display names of other models that name it
 };
 
@@ -78,7 +80,8 @@ class Library {
 
  private:
   Error not_there(const ModelName& name) const;
-  std::optional<ListedModel> look_at(const ModelName& name, const std::unordered_set<std::string>& blobs);
+  std::optional<ListedModel> look_at(const ModelName& name,
+                                     const std::unordered_map<std::string, io::FileStat::Kind>* blobs);
 
   io::FileSystem& fs_;
   Manifests manifests_;

@@ -47,15 +47,15 @@ class Scan {
  private:
   Status descend(const std::string& path, std::size_t depth) {
     auto entries = list_level(fs_, path);
-    if (!entries) {
-      if (unreadable_ == nullptr) return fail(entries.error());
-      unreadable_->push_back(entries.error());
-      return {};
-    }
+    if (!entries) return depth == 0 ? fail(entries.error()) : passed_over(entries.error());
     for (const io::DirectoryEntry& entry : *entries) {
       parts_[depth] = entry.name;
       const std::string below = path + "/" + entry.name;
       if (depth + 1 < parts_.size()) {
+        // Ollama follows these; below the models dir we follow nothing, but what is behind them is not nothing.
+        if (entry.kind == Kind::kSymlink) {
+          if (auto done = passed_over(io::os_error("open", fs_.native_path(below), ELOOP)); !done) return done;
+        }
         if (entry.kind != Kind::kDirectory) continue;
         if (auto done = descend(below, depth + 1); !done) return done;
       } else if (entry.kind == Kind::kFile || entry.kind == Kind::kSymlink) {
@@ -64,6 +64,12 @@ class Scan {
         if (auto done = visit_(std::move(*name), below); !done) return done;
       }
     }
+    return {};
+  }
+
+  Status passed_over(const Error& error) {
+    if (unreadable_ == nullptr) return fail(error);
+    unreadable_->push_back(error);
     return {};
   }
 
@@ -138,7 +144,6 @@ Result<ModelName> Manifests::existing_spelling(const ModelName& name) {
       best = std::move(parts);
     }
   }
-  if (best == wanted) return name;
   return ModelName::from_parts(best[0], best[1], best[2], best[3]);
 }
 

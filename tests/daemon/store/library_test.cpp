@@ -156,11 +156,11 @@ TEST_CASE_FIXTURE(Fixture, "a model is shown with what its config and texts say,
   REQUIRE(shown->layers.size() == 7);
   CHECK(shown->layers[0].digest == digest_of("weights"));
   CHECK(shown->layers[0].size_bytes == 7);
-  CHECK(shown->layers[0].present);
+  CHECK(shown->layers[0].problem.empty());
   CHECK(shown->layers[0].shared_with == std::vector<std::string>{"another:latest", "sharer:latest"});
   CHECK(shown->layers[1].shared_with.empty());
   REQUIRE(shown->config);
-  CHECK(shown->config->present);
+  CHECK(shown->config->problem.empty());
   CHECK(shown->config->shared_with.empty());
 }
 
@@ -195,14 +195,45 @@ TEST_CASE_FIXTURE(
   CHECK(shown->template_text.empty());
   CHECK(shown->system_text.empty());
   CHECK(shown->parameters.empty());
-  CHECK_FALSE(shown->layers[3].present);
-  CHECK_FALSE(shown->layers[5].present);
+  CHECK(shown->layers[3].problem == "missing");
+  CHECK(shown->layers[5].problem == "no regular file");
 }
 
 TEST_CASE_FIXTURE(Fixture, "a blob of another size than the manifest states is not there") {
   install("m", "{}", {{"model", "weights"}});
   dir.write(blob_path(digest_of("weights")), "short");
-  CHECK_FALSE(library.show(*ModelName::parse("m"))->layers[0].present);
+  CHECK(library.show(*ModelName::parse("m"))->layers[0].problem == "wrong size");
+}
+
+TEST_CASE_FIXTURE(Fixture, "what cannot be looked at is told beside the list, a root that cannot fails it") {
+  install("a", "{}", {{"model", "weights"}});
+  install("h/n/b", "{}", {});
+  std::filesystem::rename(dir / "manifests/h", dir / "elsewhere");
+  std::filesystem::create_symlink(dir / "elsewhere", dir / "manifests/h");
+  std::filesystem::rename(dir / blob_path(digest_of("weights")), dir / "weights");
+  std::filesystem::create_symlink(dir / "weights", dir / blob_path(digest_of("weights")));
+  auto listing = library.list();
+  REQUIRE(listing);
+  REQUIRE(listing->models.size() == 1);
+  CHECK(listing->models[0].broken.ends_with("is no regular file"));
+  REQUIRE(listing->unreadable.size() == 1);
+  CHECK(listing->unreadable[0].message.find("manifests/h") != std::string::npos);
+
+  fs.fail(testing::FaultyFileSystem::Operation::kList, EACCES, 1, 1, kBlobsDir);
+  listing = library.list();
+  REQUIRE(listing);
+  CHECK(listing->models[0].broken.empty());
+  CHECK(listing->unreadable.size() == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a cloud model tells where it is") {
+  install("gpt:cloud", R"({"remote_host":"https://ollama.com:443","remote_model":"gpt:120b"})", {});
+  install("here", R"({"remote_host":"ignored beside weights"})", {{"model", "weights"}});
+  const auto listing = library.list();
+  REQUIRE(listing->models.size() == 2);
+  CHECK(listing->models[0].remote_host == "https://ollama.com:443");
+  CHECK(listing->models[0].remote_model == "gpt:120b");
+  CHECK(listing->models[1].remote_host.empty());
 }
 
 TEST_CASE_FIXTURE(Fixture, "a manifest that does not parse is corrupt at show") {

@@ -59,6 +59,32 @@ TEST_CASE_FIXTURE(Fixture, "several models are removed together, one that is nam
   CHECK(removal->shared_blobs == 0);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a scheme before the name changes nothing") {
+  install("h:5000/n/a", {"only a", "shared"});
+  install("b", {"shared"});
+  const auto removal = remove({"http://h:5000/n/a", "http://h:5000/n/a", "h:5000/n/a"});
+  REQUIRE_MESSAGE(removal, removal.error().message);
+  CHECK(removal->models == names({"h:5000/n/a"}));
+  CHECK(removal->blobs.size() == 1);
+  CHECK(removal->shared_blobs == 1);
+  CHECK_FALSE(has_blob("only a"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "models behind a linked folder are not known, so nothing is removed") {
+  install("a", {"shared"});
+  install("h:5000/n/b", {"shared"});
+  for (const std::string folder : {"manifests/h:5000", "manifests/h:5000/n", "manifests/h:5000/n/b"}) {
+    std::filesystem::rename(dir / folder, dir / "elsewhere");
+    std::filesystem::create_symlink(dir / "elsewhere", dir / folder);
+    const auto removal = remove({"a"});
+    REQUIRE_FALSE(removal);
+    CHECK(removal.error().message.find(dir / folder) != std::string::npos);
+    CHECK(has_blob("shared"));
+    std::filesystem::remove(dir / folder);
+    std::filesystem::rename(dir / "elsewhere", dir / folder);
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "one that is not there: nothing is removed") {
   install("a", {"x"});
   const auto removal = remove({"a", "missing"});
