@@ -109,10 +109,31 @@ class Verification {
       for (const manifest::Blob& blob : read->blobs()) {
         const auto [at, is_new] = index.emplace(blob.digest, items_.size());
         if (is_new) items_.push_back(std::make_unique<Item>(BlobRef{blob.digest, blob.size_bytes, 0, 0}));
-        items_[at->second]->models.push_back(name);
+        Item& item = *items_[at->second];
+        if (item.blob.size_bytes != blob.size_bytes) {
+          note_other_size(item, blob.size_bytes, name);
+        } else {
+          item.models.push_back(name);
+        }
       }
     }
     return {};
+  }
+
+  // Two manifests state two sizes of one blob. Only one can be right, and fetching it again would not help the other:
+  // that is said of the other one, and what the file has is the size to go on with.
+  void note_other_size(Item& item, std::uint64_t size_bytes, const ModelName& name) {
+    std::vector<ModelName> wrong{name};
+    const auto stat = store_.fs.stat(store::blob_path(item.blob.digest));
+    if (stat && stat->size_bytes == size_bytes) {
+      std::swap(wrong, item.models);
+      std::swap(size_bytes, item.blob.size_bytes);
+    }
+    other_sizes_.push_back(
+        Finding{Finding::Kind::kWrongSize, item.blob.digest, display(wrong),
+                fmt::format("the manifest states {} bytes for {}, other models {}", size_bytes,
+                            store_.fs.native_path(store::blob_path(item.blob.digest)), item.blob.size_bytes),
+                false});
   }
 
   // What can be told without reading.
@@ -302,6 +323,7 @@ class Verification {
       }
       add(std::move(finding));
     }
+    for (Finding& finding : other_sizes_) add(std::move(finding));
     for (const Error& error : unreadable_) {
       add(Finding{Finding::Kind::kBrokenManifest, std::nullopt, {}, error.message, false});
     }
@@ -346,6 +368,7 @@ class Verification {
   store::Manifests manifests_;
   std::vector<std::unique_ptr<Item>> items_;
   std::vector<std::pair<ModelName, Finding>> broken_;
+  std::vector<Finding> other_sizes_;
   std::vector<Error> unreadable_;
   std::vector<Item*> to_hash_;
   std::uint64_t total_ = 0;

@@ -265,6 +265,25 @@ TEST_CASE_FIXTURE(Fixture, "only the models that are named are looked at") {
   CHECK(verify().error().code == ErrorCode::kNotFound);
 }
 
+TEST_CASE_FIXTURE(Fixture,
+                  "of two sizes that manifests state the one that is not the file's is told, and nothing is fetched") {
+  const std::string manifest = registry.add_model("ns/m", "latest", {content(1000, 1), "{}"});
+  REQUIRE(pull());
+  std::string lie = manifest;
+  lie.replace(lie.find("\"size\":1000"), 11, "\"size\":999");
+  for (const char* name : {"a", "z"}) {  // before and after the other one
+    write(std::string("manifests/mem.test/ns/") + name + "/latest", lie);
+    std::vector<engine::Finding> found;
+    CHECK(served_during([&] { found = findings(true); }) == 0);
+    REQUIRE(found.size() == 1);
+    CHECK(found[0].kind == Kind::kWrongSize);
+    CHECK(found[0].models == std::vector<std::string>{std::string("mem.test/ns/") + name + ":latest"});
+    CHECK_FALSE(found[0].repaired);
+    std::filesystem::remove_all(path(std::string("manifests/mem.test/ns/") + name));
+  }
+  CHECK(findings().empty());
+}
+
 TEST_CASE_FIXTURE(Fixture, "a stop ends it at once and changes nothing") {
   registry.add_model("ns/m", "latest", {content(30'000'000, 1), "{}"});
   REQUIRE(pull());
