@@ -76,7 +76,7 @@ Grant Authenticator::grant(const std::string& repository) const {
 }
 
 Outcome<Grant> Authenticator::refresh(HttpConnection& connection, const std::string& repository, const Grant& used,
-                                      const HttpHead& refusal, bool refuse_private_realm, std::stop_token stop) {
+                                      const Refusal& refusal, bool refuse_private_realm, std::stop_token stop) {
   std::unique_lock lock(mutex_);
   State& state = states_[repository];  // never erased, so the reference lives
   const auto failures = state.failures;
@@ -142,67 +142,73 @@ bool Authenticator::covers(const Grant& grant, const HttpHead& refusal) const {
 }
 
 Outcome<Authenticator::Obtained> Authenticator::obtain(HttpConnection& connection, const std::string& repository,
-                                                       const Grant& used, const HttpHead& refusal,
+                                                       const Grant& used, const Refusal& refusal,
                                                        bool refuse_private_realm, const std::stop_token& stop) const {
-  const auto challenges = challenges_of(refusal);
+  const auto challenges = challenges_of(refusal.head);
   const auto* found = find_bearer(options_.registry, challenges);
-  if (found != nullptr && (judge_realm(options_.registry, found->realm) || !find_scheme(challenges, "basic"))) {
-    auto bearer = *found;
-    bearer.scopes = wanted_scopes(repository, bearer.scopes, used);
-    auto obtained = obtain_token(connection, bearer, refuse_private_realm, stop);
-    if (obtained) obtained->scopes = std::move(bearer.scopes);
-    return obtained;
+  const bool basic = find_scheme(challenges, "basic") != nullptr;
+  if (found != nullptr) {
+    const auto realm = judge_realm(options_.registry, found->realm);
+    if (realm) {
+      auto bearer = *found;
+      bearer.scopes = wanted_scopes(repository, bearer.scopes, used);
+      auto obtained = obtain_token(connection, bearer, *realm, refuse_private_realm, stop);
+      if (obtained) obtained->scopes = std::move(bearer.scopes);
+      return obtained;
+    }
+    if (!basic) return tl::unexpected(no_way_in(realm.error().message, refusal));
   }
-  if (find_scheme(challenges, "basic") != nullptr) return obtain_basic(used);
-  return tl::unexpected(no_access(options_.registry.authority() + " refuses access and names no way to log in", 401));
+  if (basic) return obtain_basic(used, refusal);
+  return tl::unexpected(
+      no_way_in(options_.registry.authority() + " refuses access and names no way to log in", refusal));
 }
 
-Outcome<Authenticator::Obtained> Authenticator::obtain_basic(const Grant& used) const {
+// Nothing better than the registry's own words is known of why.
+Fault Authenticator::no_way_in(std::string message, const Refusal& refusal) const {
+  const auto words = error_text(redacted(std::string(refusal.body)));
+  return no_access(words.empty() ? std::move(message) : message + ": " + words, 401);
+}
+
+Outcome<Authenticator::Obtained> Authenticator::obtain_basic(const Grant& used, const Refusal& refusal) const {
   const auto& host = options_.registry.authority();
   const auto& file = credentials_.paths().docker_config;
-  const auto remedy = "run 'docker login " + host + "' as user " + credentials_.paths().user;
   const auto basic = credentials_.basic(host);
-  auto fault = no_access({}, 401);
-  fault.error.hint = remedy;
+  auto header = basic && *basic ? "Basic " + **basic : std::string();
+  if (!header.empty() && header != used.header) return Obtained{std::move(header), {}, {}};
+  auto message = host + " wants a user name and password, and ";
   if (!basic) {
-    fault.error.message = host + " wants a user name and password, and " + basic.error().message;
-    return tl::unexpected(std::move(fault));
+    message += basic.error().message;
+  } else if (!*basic) {
+    message += file + " has none for it";
+  } else {
+    message = host + " refuses the user name and password that " + file + " has for it";
   }
-  if (!*basic) {
-    fault.error.message = host + " wants a user name and password, and " + file + " has none for it";
-    return tl::unexpected(std::move(fault));
-  }
-  auto header = "Basic " + **basic;
-  if (header == used.header) {
-    fault.error.message = host + " refuses the user name and password that " + file + " has for it";
-    return tl::unexpected(std::move(fault));
-  }
-  return Obtained{std::move(header), {}, {}};
+  auto fault = no_way_in(std::move(message), refusal);
+  fault.error.hint = "run 'docker login " + host + "' as user " + credentials_.paths().user;
+  return tl::unexpected(std::move(fault));
 }
 
 Outcome<Authenticator::Obtained> Authenticator::obtain_token(HttpConnection& connection, const Challenge& challenge,
-                                                             bool refuse_private_realm,
+                                                             const Realm& realm, bool refuse_private_realm,
                                                              const std::stop_token& stop) const {
-  const auto realm = judge_realm(options_.registry, challenge.realm);
-  if (!realm) return tl::unexpected(no_access(realm.error().message));
   const auto ask = [&](const std::string& url, const std::string& authorization) {
     return ask_for_token(connection, url, authorization, refuse_private_realm, stop);
   };
-  const auto plain = token_url(*realm, challenge);
+  const auto plain = token_url(realm, challenge);
   std::string note;
   // What the user set for this registry, or for that very token service.
-  auto basic = credentials_.basic(realm->may_sign ? options_.registry.authority() : realm->url.authority());
+  auto basic = credentials_.basic(realm.may_sign ? options_.registry.authority() : realm.url.authority());
   if (!basic) note = basic.error().message;
   if (basic && *basic) {
     auto token = ask(plain, "Basic " + **basic);
     if (!token) return tl::unexpected(token.error());
     return Obtained{"Bearer " + *token, {}, {}};
   }
-  if (realm->may_sign) {
+  if (realm.may_sign) {
     const auto key = credentials_.key();
     if (key) {
       const auto now = std::chrono::floor<std::chrono::seconds>(clock_.wall()).time_since_epoch().count();
-      const auto url = signed_token_url(*realm, challenge, now, random_nonce());
+      const auto url = signed_token_url(realm, challenge, now, random_nonce());
       auto token = ask(url, signature_header(**key, url));
       if (token) return Obtained{"Bearer " + *token, {}, {}};
       if (token.error().kind != Fault::Kind::kPermanent) return tl::unexpected(token.error());

@@ -39,6 +39,12 @@ struct AuthOptions {
   bool push = false;
 };
 
+// A 401 and what its body says.
+struct Refusal {
+  const HttpHead& head;
+  std::string_view body;
+};
+
 class Authenticator {
  public:
   Authenticator(const io::Clock& clock, const Credentials& credentials, AuthOptions options);
@@ -48,7 +54,7 @@ class Authenticator {
   // After the registry answered 401 to a request with `used`: a newer grant, made by whoever asks first while the
   // others wait, with at most two requests to the token service. kPermanent/kAuthFailed where there is no way in.
   Outcome<Grant> refresh(HttpConnection& connection, const std::string& repository, const Grant& used,
-                         const HttpHead& refusal, bool refuse_private_realm, std::stop_token stop);
+                         const Refusal& refusal, bool refuse_private_realm, std::stop_token stop);
 
   // Whether all that this refusal asks for was asked for with the grant: then there is nothing better to be had.
   bool covers(const Grant& grant, const HttpHead& refusal) const;
@@ -75,12 +81,13 @@ class Authenticator {
   };
 
   Outcome<Obtained> obtain(HttpConnection& connection, const std::string& repository, const Grant& used,
-                           const HttpHead& refusal, bool refuse_private_realm, const std::stop_token& stop) const;
+                           const Refusal& refusal, bool refuse_private_realm, const std::stop_token& stop) const;
+  Fault no_way_in(std::string message, const Refusal& refusal) const;
   std::vector<std::string> wanted_scopes(const std::string& repository, const std::vector<std::string>& named,
                                          const Grant& used) const;
-  Outcome<Obtained> obtain_basic(const Grant& used) const;
-  Outcome<Obtained> obtain_token(HttpConnection& connection, const Challenge& challenge, bool refuse_private_realm,
-                                 const std::stop_token& stop) const;
+  Outcome<Obtained> obtain_basic(const Grant& used, const Refusal& refusal) const;
+  Outcome<Obtained> obtain_token(HttpConnection& connection, const Challenge& challenge, const Realm& realm,
+                                 bool refuse_private_realm, const std::stop_token& stop) const;
   Outcome<std::string> ask_for_token(HttpConnection& connection, const std::string& url,
                                      const std::string& authorization, bool refuse_private_realm,
                                      const std::stop_token& stop) const;

@@ -30,7 +30,9 @@ std::optional<std::uint64_t> stated_length(const HttpHead& head) {
 }
 
 bool begins_like_html(std::span<const std::byte> bytes) {
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
   return starts_ignoring_case(text, "<!doctype html") || starts_ignoring_case(text, "<html");
 }
 
@@ -57,7 +59,8 @@ class RegistryBlobSource::Stream final : public AnswerHandler {
     if (is_encoded(head)) return refuse("a compressed body, which was not asked for");
     if (is_html(head)) return refuse("a web page (HTML) instead of the blob");
     const auto length = stated_length(head);
-    sniff_ = !length && source_.size_bytes_ >= kSniffFromBytes;
+    // What has a blob's very length, or a range of it, is no page.
+    sniff_ = head.status == 200 && length != source_.size_bytes_ && source_.size_bytes_ >= kSniffFromBytes;
     if (head.status == 206) {
       if (is_multipart(head)) return refuse("several parts in one body (multipart), which was not asked for");
       const auto* value = head.find("Content-Range");

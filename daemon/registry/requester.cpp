@@ -35,7 +35,10 @@ class Gate final : public HttpHandler {
   bool on_body(std::span<const std::byte> bytes) override {
     bytes_ += bytes.size();
     guard_.gained(bytes.size());
-    return final_ ? handler_.on_body(bytes) : bytes_ <= kMaxErrorBodyBytes;
+    if (final_) return handler_.on_body(bytes);
+    if (bytes_ > kMaxErrorBodyBytes) return false;
+    body_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return true;
   }
   bool on_tick() override {
     if (head_.status != 0 && !final_) return guard_.still_moving();
@@ -45,6 +48,7 @@ class Gate final : public HttpHandler {
   const HttpHead& head() const { return head_; }
   bool is_final() const { return final_; }
   std::uint64_t bytes() const { return bytes_; }
+  std::string& body() { return body_; }  // of an answer that is not final
 
  private:
   AnswerHandler& handler_;
@@ -55,6 +59,7 @@ class Gate final : public HttpHandler {
   HttpHead head_;
   bool final_ = false;
   std::uint64_t bytes_ = 0;
+  std::string body_;
 };
 
 AuthOptions auth_options(const Url& registry, const RegistryOptions& options) {
@@ -116,7 +121,8 @@ Outcome<Answer> Requester::send(HttpConnection& connection, const Ask& ask, Answ
     }
     auto answer = follow(connection, ask, grant, may_refresh, handler, stop);
     if (!answer || !asks_for_grant(answer->head, *answer) || !may_refresh(answer->head)) return answer;
-    auto fresh = authenticator_.refresh(connection, ask.repository, grant, answer->head, refuse_private(true), stop);
+    auto fresh = authenticator_.refresh(connection, ask.repository, grant, {answer->head, answer->refusal},
+                                        refuse_private(true), stop);
     if (!fresh) return tl::unexpected(fresh.error());
     grant = std::move(*fresh);
   }
@@ -166,7 +172,10 @@ Outcome<Answer> Requester::follow(HttpConnection& connection, const Ask& ask, co
       if (!done) answer.failure = done.error();
       return answer;
     }
-    if (answer.head.status == 401) return answer;
+    if (answer.head.status == 401) {
+      answer.refusal = std::move(gate.body());
+      return answer;
+    }
     const bool reads = ask.method == "GET" || ask.method == "HEAD";
     const bool keeps_method = answer.head.status == 307 || answer.head.status == 308;
     if (!reads && (!keeps_method || (ask.body != nullptr && !ask.body->rewind()))) {

@@ -21,6 +21,7 @@ struct Answer {
   bool redirected = false;
   bool left_registry = false;
   std::uint64_t grant = 0;             // the number of the grant that was shown, 0: none
+  std::string refusal;                 // the body of a 401 that the handler does not get, 64 KiB of it at most
   std::optional<HttpFailure> failure;  // the transfer broke off after its head, or the handler ended it
 };
 
