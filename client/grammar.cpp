@@ -81,7 +81,7 @@ constexpr std::array kFlags{
     FlagRule{Flag::kLimitRate, "limit-rate", 0, "RATE", "this transfer's bandwidth limit: 5M, 800k", kTransfers},
     FlagRule{Flag::kCaFile, "ca-file", 0, "FILE", "CA certificates to trust (the system's)", kTransfers},
     FlagRule{Flag::kDryRun, "dry-run", 0, "", "only say what would happen",
-             set_of(Command::kPull) | set_of(Command::kRemove) | kClean},
+             set_of(Command::kPull) | set_of(Command::kPush) | set_of(Command::kRemove) | kClean},
     FlagRule{Flag::kDetach, "detach", 'd', "", "return at once", kJobsOfOurs},
     FlagRule{Flag::kLicense, "license", 0, "", "only the license", kShow},
     FlagRule{Flag::kTemplate, "template", 0, "", "only the template", kShow},

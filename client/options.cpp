@@ -351,7 +351,7 @@ Result<Options> parse_options(std::span<const std::string> args, const Surroundi
   }
   options.transfer.insecure = options.has(Flag::kInsecure);
   options.transfer.force = options.has(Flag::kForce);
-  options.transfer.dry_run = *command == Command::kPull && options.has(Flag::kDryRun);
+  options.transfer.dry_run = (*command == Command::kPull || *command == Command::kPush) && options.has(Flag::kDryRun);
   options.transfer.detached = options.has(Flag::kDetach);
   if (auto status = check_operands(rule, options); !status) return fail(status.error());
   if (*command == Command::kHelp || *command == Command::kVersion) return options;

@@ -248,7 +248,11 @@ Outcome<void> BlobUpload::send_chunks(std::optional<std::uint64_t> from, const s
     if (*opened) return {};
     return begin_parts(std::nullopt, stop);
   }
-  if (hash_->is_right()) return finish({}, stop);
+  return hash_->is_right() ? finish({}, stop) : give_up_wrong_bytes(stop);
+}
+
+// The session would never come to an end: nothing of it is kept, here or there.
+Outcome<void> BlobUpload::give_up_wrong_bytes(const std::stop_token& stop) {
   context_.uploads.cancel(*connection_, *session_, stop);
   if (auto forgotten = journal_.forget(); !forgotten) return tl::unexpected(local_fault(forgotten.error()));
   return tl::unexpected(wrong_bytes());
@@ -274,8 +278,7 @@ Outcome<void> BlobUpload::check_file(const std::stop_token& stop) {
   if (context_.store.ledger.is_verified(blob_.digest, *stat)) return {};
   context_.sink.report(BlobVerifying{blob_});
   if (auto hashed = hash_->go_to(blob_.size_bytes, stop); !hashed) return tl::unexpected(local_fault(hashed.error()));
-  if (!hash_->is_right()) return tl::unexpected(wrong_bytes());
-  return {};
+  return hash_->is_right() ? Outcome<void>() : give_up_wrong_bytes(stop);
 }
 
 Outcome<void> BlobUpload::send_parts(std::optional<registry::Url> first, const std::stop_token& stop) {
@@ -296,6 +299,9 @@ Outcome<void> BlobUpload::send_parts(std::optional<registry::Url> first, const s
 }
 
 Outcome<void> BlobUpload::send_directly(registry::DirectUpload direct, const std::stop_token& stop) {
+  // The store takes what it gets, so the whole is looked at first here too.
+  if (auto checked = check_file(stop); !checked) return checked;
+  hash_->restore(std::nullopt);
   const UploadPace pace{context_.engine.rate_limit, context_.job_rate_limit, context_.job};
   gauge_.connections = 1;
   UploadBody body(*file_, 0, blob_.size_bytes, pace, false, gauge_, {nullptr, &*hash_}, context_.late_stop);
@@ -315,8 +321,7 @@ Outcome<void> BlobUpload::send_directly(registry::DirectUpload direct, const std
     direct = *direct_;
   }
   gauge_.connections = 0;
-  if (!hash_->is_right()) return tl::unexpected(wrong_bytes());
-  return finish({}, stop);
+  return hash_->is_right() ? finish({}, stop) : give_up_wrong_bytes(stop);
 }
 
 Outcome<void> BlobUpload::finish(const std::string& etag, const std::stop_token& stop) {

@@ -39,6 +39,7 @@ class BlobUpload {
   registry::Outcome<void> check_file(const std::stop_token& stop);
   registry::Outcome<void> finish(const std::string& etag, const std::stop_token& stop);
   registry::Fault wrong_bytes() const;
+  registry::Outcome<void> give_up_wrong_bytes(const std::stop_token& stop);
   void report_start(std::uint64_t saved_bytes);
 
   UploadContext& context_;

@@ -50,9 +50,11 @@ ChunkSender::ChunkSender(Parts parts, registry::Url session, std::optional<std::
       confirmed_(offset_),
       min_part_bytes_(min_part_bytes),
       max_part_bytes_(std::max(min_part_bytes, part_bytes(parts.context, parts.blob.size_bytes))),
-      // A registry that is known to redirect is asked for a whole part at once.
-      length_(parts.context.registry.host() == ModelName::kDefaultHost ? max_part_bytes_
-                                                                       : std::min(max_part_bytes_, kFirstBytes)),
+      // A registry that is known to redirect is asked for a whole part at once. What goes on may do so over a worse
+      // line than it began, and a kill in the middle of the first request must not cost the session.
+      length_(parts.context.registry.host() == ModelName::kDefaultHost
+                  ? max_part_bytes_
+                  : std::min(max_part_bytes_, offset_ > 0 ? kSmallestBytes : kFirstBytes)),
       unsure_(!from) {}
 
 Outcome<void> ChunkSender::stand_at(std::uint64_t offset, const std::stop_token& stop) {
@@ -86,7 +88,8 @@ Outcome<void> ChunkSender::ask_offset(const std::stop_token& stop) {
   session_ = std::move(status->session);
   said_zero_ = status->ambiguous;
   unsure_ = false;
-  return stand_at(status->offset, stop);
+  // "0-0" of a blob of one byte: a PUT shows whether it is there, and a session that is lost is opened anew.
+  return stand_at(status->ambiguous && parts_.blob.size_bytes == 1 ? 1 : status->offset, stop);
 }
 
 std::uint64_t ChunkSender::next_length() const {
@@ -154,7 +157,8 @@ Outcome<void> ChunkSender::send_one(const std::stop_token& stop) {
   takes_chunks_ = true;
   adapt(parts_.context.engine.clock.now() - begun);
   const auto before = confirmed_;
-  const auto offset = sent->offset.value_or(offset_ + length);
+  auto offset = sent->offset.value_or(offset_ + length);
+  if (offset == 0 && offset_ + length == 1) offset = 1;  // "0-0" says either
   if (offset > parts_.blob.size_bytes) {
     unsure_ = true;
   } else if (auto stood = stand_at(offset, stop); !stood) {

@@ -23,7 +23,9 @@ std::optional<Fault> UploadRetry::after(const Fault& fault, std::stop_token stop
   if (decision.give_up) {
     const auto what = blob_ ? "blob " + blob_->digest.str() : "manifest of " + context_.request.model.display();
     end.kind = Fault::Kind::kPermanent;
-    end.error.message = fmt::format("{} to {}: {} (given up after {} tries)", what, context_.uploads.host(),
+    const bool is_named = fault.error.message.find(what) != std::string::npos;
+    end.error.message = fmt::format("{}{} (given up after {} tries)",
+                                    is_named ? std::string() : fmt::format("{} to {}: ", what, context_.uploads.host()),
                                     fault.error.message, decision.attempt + 1);
     return end;
   }

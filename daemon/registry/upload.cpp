@@ -169,6 +169,11 @@ Outcome<OpenedUpload> Uploads::open(HttpConnection& connection, const Digest& di
   if (answer.head.status != 202) {
     return tl::unexpected(refused("upload of blob " + digest.str(), answer, text->body));
   }
+  if (answer.head.find("Location") == nullptr && answer.head.find("Docker-Upload-Location") == nullptr) {
+    return tl::unexpected(make_fault(Fault::Kind::kProtocol, ErrorCode::kNetwork,
+                                     answer.from.authority() + " names no place for the upload of blob " + digest.str(),
+                                     answer.head.status));
+  }
   auto session = session_of(answer, nullptr);
   if (!session) return tl::unexpected(session.error());
   opened.session = std::move(*session);
@@ -253,6 +258,8 @@ Outcome<void> Uploads::put_presigned(HttpConnection& connection, const Url& url,
     return equals_ignoring_case(header.name, "Content-Type");
   });
   if (!typed) request.headers.push_back({"Content-Type", std::string(kOctets)});
+  // A URL that has expired is refused before a part travels, and the refusal is not lost in a broken connection.
+  if (body.size_bytes() > kAskFirstFromBytes) request.headers.push_back({"Expect", "100-continue"});
   request.head_timeout = kFinishing;
   auto text = exchange(connection, request, stop);
   if (!text) return tl::unexpected(text.error());

@@ -52,7 +52,6 @@ TEST_CASE("what a registry refuses for good ends the push with its words") {
       {"POST", "uploads", UploadAnswer{202, {{"Location", "ftp://elsewhere/x"}}, {}}, ErrorCode::kNetwork, "ftp"},
       {"POST", "uploads", UploadAnswer{202, {{"Location", "http://mem.test/x"}}, {}}, ErrorCode::kNetwork,
        "from https to http"},
-      {"POST", "uploads", UploadAnswer{202, {}, {}}, ErrorCode::kNetwork, "no place"},
   };
   for (const auto& row : rows) {
     CAPTURE(row.method);
@@ -70,6 +69,28 @@ TEST_CASE("what a registry refuses for good ends the push with its words") {
     CHECK_MESSAGE(result.error().message.find(row.words) != std::string::npos, result.error().message);
     CHECK(f.sink.count<engine::Retry>() == 0);
   }
+}
+
+TEST_CASE("an upload without a place is asked for again") {
+  PushFixture f;
+  f.install("ns/m", {content(200'000, 1), "{}"});
+  unsigned placeless = 0;
+  f.up.set_hook([&placeless](const Upload& upload) {
+    UploadFault fault;
+    if (upload.method == "POST" && placeless++ < 2) fault.instead = UploadAnswer{202, {}, {}};
+    return fault;
+  });
+  REQUIRE(f.push());
+  CHECK(f.sink.count<engine::Retry>() == 2);
+}
+
+TEST_CASE("a blob of one byte, whose range reads like none, is pushed once") {
+  PushFixture f;
+  f.install("ns/m", {"x", "{}"});
+  REQUIRE(f.push());
+  CHECK(f.up.blob("ns/m", f.registry.add_blob("x").str()) == "x");
+  CHECK(f.sink.count<engine::Retry>() == 0);
+  CHECK(f.sink.count<engine::BlobRestarted>() == 0);
 }
 
 TEST_CASE("429 waits as long as the registry says, 416 asks where it stands") {
