@@ -84,6 +84,15 @@ void JobProgress::sample(const engine::BlobProgress& report) {
   const bool over = known->state == BlobState::kDone || known->state == BlobState::kCached ||
                     (known->state == BlobState::kVerifying && known->bytes_done == known->size);
   advance(report.blob, over ? known->state : BlobState::kDownloading, report.bytes_done);
+  for (const auto& [digest, bytes_done] : report.beside) {
+    const auto at = index_.find(digest);
+    if (at == index_.end()) continue;
+    proto::BlobSnapshot& other = blobs_[at->second];
+    if (other.state == BlobState::kDownloading) {
+      other.bytes_done = std::min(std::max(other.bytes_done, bytes_done), other.size);
+    }
+  }
+  sum_up();
   // The engine leaves out what was there already.
   if (report.job_bytes_total == 0 || report.job_bytes_total > bytes_total_) return;
   if (report.job_bytes_done > report.job_bytes_total) return;

@@ -21,7 +21,7 @@ struct Slot {
   explicit Slot(const BlobRef& ref) : blob(ref) {}
   const BlobRef blob;
   BlobGauge gauge;
-  std::atomic<bool> active{false};
+  std::atomic<bool> begun{false}, done{false};
 };
 
 class Lanes {
@@ -61,8 +61,8 @@ class Lanes {
     }
     lock.unlock();
     threads.clear();
-    if (error_) return fail(*error_);
     report();
+    if (error_) return fail(*error_);
     for (const auto& slot : slots_) outcome_.fetched_bytes += slot->gauge.travelled;
     return outcome_;
   }
@@ -78,9 +78,8 @@ class Lanes {
 
   void run_lane(std::vector<Slot*>& queue) {
     while (Slot* slot = next(queue)) {
-      slot->active = true;
+      slot->begun = true;
       const auto result = work_.transfer(slot->blob, slot->gauge, stop_.get_token());
-      slot->active = false;
       if (!result) {
         const std::lock_guard lock(mutex_);
         // A stop that another lane's failure caused is not the reason.
@@ -90,6 +89,7 @@ class Lanes {
         stop_.request_stop();
         break;
       }
+      slot->done = true;
       work_.on_done(slot->blob);
       report_one(*slot, slot->blob.size_bytes);
       const std::lock_guard lock(mutex_);
@@ -101,16 +101,25 @@ class Lanes {
     changed_.notify_all();
   }
 
-  // The largest blob under way stands for the job; the totals are over all.
+  // The largest blob that was begun and is not done stands for the job; the totals are over all.
   void report() {
-    Slot* shown = nullptr;
+    std::vector<const Slot*> begun;
     for (const auto& slot : slots_) {
-      if (slot->active && (shown == nullptr || slot->blob.size_bytes > shown->blob.size_bytes)) shown = slot.get();
+      if (slot->begun && !slot->done) begun.push_back(slot.get());
     }
-    if (shown != nullptr) report_one(*shown, shown->gauge.bytes_done);
+    const auto shown = std::max_element(begun.begin(), begun.end(), [](const Slot* a, const Slot* b) {
+      return a->blob.size_bytes < b->blob.size_bytes;
+    });
+    if (shown == begun.end()) return;
+    std::vector<std::pair<Digest, std::uint64_t>> beside;
+    for (const Slot* slot : begun) {
+      if (slot != *shown) beside.emplace_back(slot->blob.digest, slot->gauge.bytes_done);
+    }
+    report_one(**shown, (*shown)->gauge.bytes_done, std::move(beside));
   }
 
-  void report_one(const Slot& slot, std::uint64_t bytes_done) {
+  void report_one(const Slot& slot, std::uint64_t bytes_done,
+                  std::vector<std::pair<Digest, std::uint64_t>> beside = {}) {
     std::uint64_t done = 0, travelled = 0;
     unsigned connections = 0;
     for (const auto& each : slots_) {
@@ -118,7 +127,8 @@ class Lanes {
       travelled += each->gauge.travelled;
       connections += each->gauge.connections;
     }
-    BlobProgress progress{slot.blob, bytes_done, done, total_, 0, std::nullopt, connections, work_.up};
+    BlobProgress progress{slot.blob,    bytes_done,  done,     total_,           0,
+                          std::nullopt, connections, work_.up, std::move(beside)};
     {
       const std::lock_guard lock(meter_mutex_);
       meter_total_ = std::max(meter_total_, travelled);
@@ -126,7 +136,7 @@ class Lanes {
       progress.bytes_per_second = meter_.bytes_per_second();
       progress.eta = meter_.eta(total_ - std::min(total_, done));
     }
-    work_.sink.report(progress);
+    work_.sink.report(std::move(progress));
   }
 
   const LanesWork& work_;

@@ -58,13 +58,13 @@ struct BlobAdopted {
 };
 struct BlobProgress {  // a sample, at most 10 a second a job
   BlobRef blob;
-  std::uint64_t bytes_done =
-      0;  // real bytes, may fall when damage is found; the relay keeps the shown figure from falling
+  std::uint64_t bytes_done = 0;  // real ones: they fall when damage is found, what the relay shows does not
   std::uint64_t job_bytes_done = 0, job_bytes_total = 0;
   double bytes_per_second = 0;
   std::optional<std::chrono::seconds> eta;
   unsigned connections = 0;
-  bool up = false;  // of a push
+  bool up = false;                                         // of a push
+  std::vector<std::pair<Digest, std::uint64_t>> beside{};  // other blobs under way, with their real bytes
 };
 struct BlobVerified {
   BlobRef blob;
