@@ -58,7 +58,8 @@ Loaded load_checkpoint(io::FileSystem& fs, const BlobRef& blob, std::uint64_t ch
     return loaded;
   }
   loaded.origin = Origin::kBad;
-  loaded.why = ours.error().message;
+  // The original's has no checksum: what else is wrong with it is the reason.
+  loaded.why = (states_version_1(*text) ? original.error() : ours.error()).message;
   return loaded;
 }
 

@@ -110,6 +110,13 @@ Result<Checkpoint> parse_checkpoint(std::string_view text, const Digest& digest,
   }
 }
 
+bool states_version_1(std::string_view text) {
+  const json document = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!document.is_object()) return false;
+  const auto version = document.find("version");
+  return version != document.end() && *version == 1;
+}
+
 Result<Checkpoint> parse_checkpoint_v1(std::string_view text, const Digest& digest, std::uint64_t size_bytes,
                                        std::uint64_t chunk_bytes) {
   try {

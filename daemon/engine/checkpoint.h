@@ -49,6 +49,8 @@ Result<Checkpoint> parse_checkpoint(std::string_view text, const Digest& digest,
 
 // Version 1, of the original pullama: chunks with "verified" flags, of which only the leading run counts. The bytes are
 // adopted.
+// Whether the text says that it is one.
+bool states_version_1(std::string_view text);
 Result<Checkpoint> parse_checkpoint_v1(std::string_view text, const Digest& digest, std::uint64_t size_bytes,
                                        std::uint64_t chunk_bytes);
 

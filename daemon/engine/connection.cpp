@@ -95,8 +95,11 @@ class Fetcher {
     std::string tried = fmt::format("{} tries", decision.attempt + 1);
     if (fault.kind == Fault::Kind::kUrlRefused) tried = fmt::format("{} new URLs", decision.attempt);
     if (fault.kind == Fault::Kind::kTokenRefused) tried = fmt::format("{} new tokens", decision.attempt);
-    error.message = fmt::format("blob {} from {}: {} (given up after {})", context_.blob.digest.str(),
-                                context_.source.host(), error.message, tried);
+    const std::string what = "blob " + context_.blob.digest.str();
+    const bool is_named = error.message.find(what) != std::string::npos;
+    error.message = fmt::format("{}{} (given up after {})",
+                                is_named ? std::string() : fmt::format("{} from {}: ", what, context_.source.host()),
+                                error.message, tried);
     return error;
   }
 

@@ -25,8 +25,10 @@ Result<manifest::Manifest> fetch_manifest(registry::Registry& registry, const Mo
     if (decision.give_up) {
       Error error = fault.error;
       if (fault.kind != registry::Fault::Kind::kPermanent) {
-        error.message = fmt::format("manifest of {}: {} (given up after {} tries)", name.display(), error.message,
-                                    decision.attempt + 1);
+        const bool is_named = error.message.find(name.display()) != std::string::npos;
+        error.message = fmt::format("{}{} (given up after {} tries)",
+                                    is_named ? std::string() : fmt::format("manifest of {}: ", name.display()),
+                                    error.message, decision.attempt + 1);
       }
       return fail(std::move(error));
     }

@@ -51,6 +51,7 @@ struct Pull::Impl {
   Status reserve_space(const std::vector<BlobRef>& blobs, SpaceReservations::Reservation& reservation, bool force);
   std::uint64_t still_to_allocate(const BlobRef& blob);
   Status hold_cached(const std::vector<BlobRef>& blobs);
+  Status spell_as_installed();
 
   EngineContext engine;
   StoreContext store;
@@ -102,7 +103,16 @@ Status Pull::Impl::reserve_space(const std::vector<BlobRef>& blobs, SpaceReserva
               "free some space or try `pullama clean`; --force starts in any case");
 }
 
+// A registry may tell cases apart: it is asked for the name that it gave us.
+Status Pull::Impl::spell_as_installed() {
+  auto spelled = store::Manifests(store.fs).existing_spelling(request.model);
+  if (!spelled) return fail(spelled.error());
+  request.model = std::move(*spelled);
+  return {};
+}
+
 Result<PullSummary> Pull::Impl::run(std::stop_token stop) {
+  if (auto spelled = spell_as_installed(); !spelled) return fail(spelled.error());
   sink.report(ManifestFetching{});
   auto manifest = fetch_manifest(registry, request.model, engine.clock, request.max_retries, sink, retries, stop);
   if (!manifest) return fail(manifest.error());
@@ -124,10 +134,8 @@ Result<PullSummary> Pull::Impl::run(std::stop_token stop) {
   }
   store::InUse::Hold in_use;
   if (store.in_use != nullptr) in_use = store.in_use->hold(digests_of(blobs));
-  store::Manifests manifests(store.fs);
-  const auto spelled = manifests.existing_spelling(request.model);
-  if (!spelled) return fail(spelled.error());
-  if (auto writable = try_writing(store.fs, manifests.path_of(*spelled)); !writable) return fail(writable.error());
+  const auto path = store::Manifests(store.fs).path_of(request.model);
+  if (auto writable = try_writing(store.fs, path); !writable) return fail(writable.error());
   auto abandoned = write_pending(store, request.model, *manifest, stop);
   // The look at the free space below says more about a full disk.
   if (!abandoned && abandoned.error().code != ErrorCode::kDiskFull) return fail(abandoned.error());
@@ -174,6 +182,7 @@ Result<PullSummary> Pull::Impl::run(std::stop_token stop) {
 }
 
 Result<PullPlan> Pull::Impl::plan(std::stop_token stop) {
+  if (auto spelled = spell_as_installed(); !spelled) return fail(spelled.error());
   auto manifest = fetch_manifest(registry, request.model, engine.clock, request.max_retries, sink, retries, stop);
   if (!manifest) return fail(manifest.error());
   PullPlan plan{manifest->digest(), {}, manifest->total_bytes(), 0, 0, 0};

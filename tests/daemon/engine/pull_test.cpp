@@ -42,6 +42,21 @@ TEST_CASE("what is there already costs one request, also after a restart") {
   CHECK(f.registry.log().size() == before + 2);
 }
 
+TEST_CASE("an installed model is asked for by its own spelling") {
+  PullFixture f;
+  f.registry.add_model("ns/M", "Q4", {content(1000, 1), "{}"});
+  f.request.model = *ModelName::parse("mem.test/ns/M:Q4");
+  REQUIRE(f.pull());
+  const auto before = f.registry.log().size();
+  f.request.model = *ModelName::parse("MEM.test/NS/m:q4");
+  REQUIRE(f.pull());
+  f.request.model = *ModelName::parse("mem.test/NS/m:q4");
+  REQUIRE(f.pull());
+  for (auto i = before; i < f.registry.log().size(); ++i) {
+    CHECK(f.registry.log()[i].path.find("/v2/ns/M/manifests/Q4") != std::string::npos);
+  }
+}
+
 TEST_CASE("an empty blob is made without a request for it") {
   PullFixture f;
   f.registry.add_model("ns/m", "latest", {"", "{}"});

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "daemon/io/file_system_posix.h"
@@ -217,5 +218,7 @@ TEST_CASE("a .pullm that is removed under a pull is made again") {
   f.registry.set_on_piece({});
   const auto result = f.pull();
   REQUIRE_MESSAGE(result, result.error().message);
-  CHECK(f.sink.count<engine::BlobResumed>() == 1);
+  // The small blob may have rested between its last byte and its name: then it goes on as well.
+  const auto resumed = f.sink.all<engine::BlobResumed>();
+  CHECK(std::count_if(resumed.begin(), resumed.end(), [&](const auto& r) { return r.blob.digest == digest; }) == 1);
 }
