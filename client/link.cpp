@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kConnectLimit = 2s;
-constexpr auto kStartLimit = 10s;
+constexpr auto kStartLimit = 30s;
 constexpr int kMostGreetings = 3;
 constexpr int kRivalPauseMs = 50;
 constexpr auto kRivalLimit = 2s;  // ours ended because another one was faster: that one may still be starting
@@ -138,7 +138,7 @@ Status Link::greet() {
   if (told_version_ != info->version) version_notice_ = version_notice(info->version, info->pid, kVersion, is_system());
   told_version_ = info->version;
   proxy_difference_ = info->network ? proxy_difference(*info->network, process_proxy_settings()) : std::string();
-  if (std::exchange(just_started_, false) || info->asleep) {
+  if (info->asleep) {
     const proto::JobCounts& jobs = info->jobs;
     found_waiting_ = jobs.queued + jobs.active + jobs.waiting_network + jobs.waiting_space;
   }
@@ -165,7 +165,6 @@ Result<Connection*> Link::start_and_open() {
   }
   auto daemon = StartedDaemon::start(command);
   if (!daemon) return fail(daemon.error());
-  just_started_ = true;
 
   auto end = Clock::now() + kStartLimit;
   bool has_ended = false;

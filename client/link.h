@@ -73,7 +73,6 @@ class Link {
   const Options& options_;
   std::unique_ptr<Connection> connection_;
   std::optional<Endpoint> elsewhere_;
-  bool just_started_ = false;
   std::string told_version_;  // of the last daemon
   std::uint64_t found_waiting_ = 0;
   std::string version_notice_;

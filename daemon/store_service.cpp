@@ -1,10 +1,13 @@
 #include "daemon/store_service.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <memory>
 
 #include "daemon/service.h"
+#include "daemon/store/needed.h"
 #include "daemon/store_replies.h"
 #include "proto/message.h"
 #include "proto/methods.h"
@@ -71,6 +74,18 @@ OpenJobs open_jobs(const Jobs& jobs, const std::string& models_dir, bool without
     }
   }
   return open;
+}
+
+// What a push needs goes with its model: whoever pushes it would be left with half of it at the registry.
+Status none_is_pushed(const Jobs& jobs, const std::string& models_dir, const std::vector<ModelName>& names) {
+  for (const queue::JobPtr& job : jobs.queue().direct()) {
+    if (job->kind != queue::JobKind::kPush || queue::is_finished(job->state) || job->models_dir != models_dir) continue;
+    if (!store::is_among(names, job->model)) continue;
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} is being pushed, by job {}", job->model.display(), job->id),
+                fmt::format("wait for it, or end it: pullama cancel {}", job->id));
+  }
+  return {};
 }
 
 }  // namespace
@@ -140,6 +155,7 @@ void StoreService::remove(const proto::StoreRemoveParams& params, Reply reply) {
   if (!dir) return reply.error(dir.error());
   auto names = parse_names(params.models);
   if (!names) return reply.error(names.error());
+  if (auto free = none_is_pushed(jobs_, *dir, *names); !free) return reply.error(free.error());
   answer<proto::StoreRemoveResult>(
       std::move(reply),
       [this, dir = *dir, names = *names, open = open_jobs(jobs_, *dir), dry_run = params.dry_run] {

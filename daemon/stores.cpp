@@ -40,9 +40,14 @@ Error not_ours(Error error) {
   return error;
 }
 
-// A path that no folder can have is the asker's mistake.
+// A path that no folder can have, or where none can be made (/proc), is the asker's mistake.
 Error about_path(Error error) {
-  if (error.os_error == ENOTDIR || error.os_error == ENAMETOOLONG) error.code = ErrorCode::kInvalidArgument;
+  const int fault = error.os_error;
+  if (fault == ENOTDIR || fault == ENAMETOOLONG || fault == ELOOP || fault == ENOENT) {
+    error.code = ErrorCode::kInvalidArgument;
+    if (error.hint.empty())
+      error.hint = "--models-dir names the models dir, else $OLLAMA_MODELS, else ~/.ollama/models";
+  }
   return error;
 }
 

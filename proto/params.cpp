@@ -6,6 +6,7 @@
 namespace pullama::proto {
 namespace {
 
+constexpr std::string_view kNoDryRun = "options.dry_run is for pull.start and push.start";
 constexpr std::string_view kPositionOrId = "either 'position' or 'id' must be given";
 
 template <class T>
@@ -69,6 +70,7 @@ void fields(V& v, Ref<V, QueueAddParams> p) {
 }
 template <>
 std::string check(const QueueAddParams& p) {
+  if (p.options.dry_run) return std::string(kNoDryRun);
   return p.models.empty() ? "models must name at least one model" : "";
 }
 
@@ -193,6 +195,10 @@ void fields(V& v, Ref<V, MaintenanceParams> p) {
   v.flag("repair", p.repair);
   v.object("options", p.options);
   v.path("models_dir", p.models_dir);
+}
+template <>
+std::string check(const MaintenanceParams& p) {
+  return p.options.dry_run ? std::string(kNoDryRun) : "";
 }
 
 template <class V>

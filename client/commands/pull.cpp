@@ -146,6 +146,7 @@ int transfer(Context& context, proto::JobKind kind, std::string_view method, con
                        : started->plan ? show_plan(context, kind, *started->plan)
                                        : detach(context, subject, *started);
       if (exit_code == 0) exit_code = code;
+      if (!context.link.is_open()) break;  // the next one would meet the same
       continue;
     }
     Pursuit pursuit;
@@ -156,6 +157,7 @@ int transfer(Context& context, proto::JobKind kind, std::string_view method, con
     const Outcome outcome = follow(context, *signals, *renderer, pursuit);
     if (outcome.end == End::kInterrupted || outcome.end == End::kDetached) return outcome.exit_code;
     if (exit_code == 0) exit_code = outcome.exit_code;
+    if (!context.link.is_open()) break;
   }
   context.link.set_wake(-1, {});
   return exit_code;

@@ -198,6 +198,10 @@ class QueueShow {
 
   void end(const std::string& job, const Transfer& transfer) {
     Member& member = members_[job];
+    if (member.index == 0 && transfer.state == JobState::kCancelled) {  // taken out of the queue before its turn
+      members_.erase(job);
+      return;
+    }
     if (member.index == 0) member.index = ++started_;
     const bool completed = transfer.state == JobState::kCompleted;
     member.error = transfer.error;
@@ -224,7 +228,7 @@ class QueueShow {
   void show_next() {
     for (const auto& [id, member] : members_) {
       if (member.state == JobState::kActive) {
-        show(id);
+        begin(id);
         return;
       }
     }

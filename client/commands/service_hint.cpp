@@ -25,7 +25,6 @@ bool is_there(const fs::path& path) {
 
 bool is_service_enabled() {
   for (const fs::path& root : {folder("XDG_CONFIG_HOME", ".config") / "systemd/user", fs::path("/etc/systemd/user")}) {
-    if (is_there(root / "sockets.target.wants/pullamad.socket")) return true;
     if (is_there(root / "default.target.wants/pullamad.service")) return true;
   }
   return false;
@@ -41,8 +40,8 @@ void tell_of_service(Context& context) {
   if (state.empty() || (fs::create_directories(state / "pullama", fault), fault)) return;
   if (!fs::create_directory(state / "pullama" / "told-of-service", fault) || fault) return;
   context.streams.err.print(
-      {{"hint: after a reboot the queue goes on by itself once the service is enabled: "
-        "systemctl --user enable --now pullamad.socket",
+      {{"hint: the queue goes on by itself at login once the service is enabled: systemctl --user enable --now "
+        "pullamad.socket pullamad.service (at boot: loginctl enable-linger)",
         Tone::kMuted}});
 }
 

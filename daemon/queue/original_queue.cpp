@@ -5,6 +5,7 @@
 #include <ctime>
 #include <unordered_set>
 
+#include "common/printable.h"
 #include "daemon/queue/strict_json.h"
 
 namespace pullama::queue {
@@ -57,7 +58,9 @@ Result<Decoded> decode_original(const json& root, const std::string& models_dir)
     if (!status) return fail(status.error());
     auto state = parse_state(*status);
     if (!state || !(*status == "queued" || *status == "active" || *status == "completed" || *status == "failed")) {
-      return corrupt("\"status\" of an entry is unknown");
+      decoded.warnings.push_back(
+          fmt::format("an entry of the old queue was left out: its status '{}' is unknown", printable(*status)));
+      continue;
     }
     if (*state == JobState::kActive) state = JobState::kQueued;
     auto name = ModelName::parse(tag->empty() ? *model : *model + ":" + *tag);

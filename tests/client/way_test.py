@@ -325,13 +325,18 @@ class WayTest(harness.TestCase):
 
     def test_a_command_that_starts_no_transfer_says_how_many_wait(self):
         self.assert_exit(self.box.pullama("queue", "add", "--insecure", self.name), 0)
-        run = self.box.pullama("list")
-        self.assert_exit(run, 0)
-        self.assertEqual(run.stderr, "")
         self.assert_exit(self.box.pullama("daemon", "stop"), 0)
         run = self.box.pullama("list")
         self.assert_exit(run, 0)
-        self.assert_one_line(run.stderr, "1 transfer waits")
+        self.assertEqual(run.stderr, "", "nothing was under way")
+        self.assert_exit(self.box.pullama("queue", "clear"), 0)
+        self.assert_exit(self.end(self.start_pull("--detach")), 0)
+        harness.wait_until(lambda: self.done_bytes() > 0, "some of it is there")
+        os.kill(self.daemon_pid(), signal.SIGKILL)
+        for command in ("list", "jobs"):
+            run = self.box.pullama(command)
+            self.assert_exit(run, 0)
+            self.assert_one_line(run.stderr, "1 transfer waits")
 
     def test_a_wrong_command_line_of_a_pull_is_told_by_its_events(self):
         for words in (["m", "--chunk-size", "0"], ["pull", "--bogus", "m"], ["a//b"]):

@@ -196,8 +196,8 @@ class CleanTest(StoreCase):
 
     def test_what_had_failed_before_it_was_cancelled_goes_too(self):
         big = small_model("library/big", seed=7, sizes=(12 * MIB, 1000))
-        registry = self.serve(big, faults=[{"path": "/manifests/", "status": 500, "times": 1}])
-        self.assert_exit(self.box.pullama("pull", "--insecure", "--max-retries", "0", registry.name(big)), 1)
+        registry = self.serve(big, faults=[{"path": "/manifests/", "status": 500, "times": 2}])
+        self.assert_error(self.box.pullama("pull", "--insecure", "--max-retries", "1", registry.name(big)), 1, "500")
         self.interrupted(registry, big)
         self.assertGreaterEqual(self.json("clean")["freed_bytes"], big.layers[0].size)
 

@@ -91,6 +91,10 @@ TEST_CASE("wrong params are named") {
         "'Model' is not known here; known are model, options, models_dir");
   CHECK(refusal<NoParams>(R"({"x":1})") == "'x' is not known here: no members are taken");
   CHECK(refusal<QueueAddParams>(R"({"models":[]})") == "models must name at least one model");
+  CHECK(refusal<QueueAddParams>(R"({"models":["m"],"options":{"dry_run":true}})") ==
+        "options.dry_run is for pull.start and push.start");
+  CHECK(refusal<MaintenanceParams>(R"({"models":["m"],"options":{"dry_run":true}})") ==
+        "options.dry_run is for pull.start and push.start");
   CHECK(refusal<QueueAddParams>(R"({"models":["a",7]})") == "models[1] must be a string, not a number");
   CHECK(refusal<QueueAddParams>(R"({"models":"a"})") == "models must be a list, not a string");
   CHECK(refusal<QueueEntryParams>("{}") == "either 'position' or 'id' must be given");
