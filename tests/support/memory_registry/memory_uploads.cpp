@@ -106,7 +106,10 @@ tl::expected<void, registry::HttpFailure> MemoryUploads::perform(const registry:
     const std::lock_guard lock(mutex_);
     hook = hook_;
   }
-  if (hook) fault = hook(upload);
+  if (hook) {
+    const std::lock_guard one_at_a_time(hooks_mutex_);
+    fault = hook(upload);
+  }
   std::string body;
   const bool asks_first = upload.header("Expect") == "100-continue";
   const bool redirects = upload.method == "PATCH" && way_ == UploadWay::kParts;
@@ -130,7 +133,7 @@ tl::expected<void, registry::HttpFailure> MemoryUploads::perform(const registry:
         on_piece = on_piece_;
       }
       if (on_piece) {
-        const std::lock_guard one_at_a_time(piece_mutex_);
+        const std::lock_guard one_at_a_time(hooks_mutex_);
         on_piece(total);
       }
     }

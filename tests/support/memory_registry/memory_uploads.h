@@ -44,8 +44,9 @@ class MemoryUploads {
   using Hook = std::function<UploadFault(const Upload&)>;
 
   void set_way(UploadWay way);
+  // Both are called for one connection at a time.
   void set_hook(Hook hook);
-  // Called as each piece of a body arrives, by one connection at a time.
+  // As each piece of a body arrives.
   void set_on_piece(std::function<void(std::uint64_t total_bytes)> on_piece);
   void add_blob(const std::string& repository, const std::string& digest, std::string content);
   // All open sessions are gone.
@@ -72,7 +73,7 @@ class MemoryUploads {
   UploadAnswer finish(const Upload& upload, const std::string& id);
   UploadAnswer open(const Upload& upload, const std::string& repository);
 
-  std::mutex piece_mutex_;    // held while on_piece_ runs
+  std::mutex hooks_mutex_;    // held while hook_ or on_piece_ runs
   mutable std::mutex mutex_;  // guards all below
   UploadWay way_ = UploadWay::kChunks;
   Hook hook_;
