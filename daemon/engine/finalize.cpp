@@ -137,12 +137,15 @@ Result<bool> write_manifest(StoreContext& store, const ModelName& name, const ma
 
 Status tidy_interrupted(StoreContext& store, const ModelName& name, const manifest::Manifest& manifest,
                         std::stop_token stop) {
-  auto pending = store::Manifests::pending(store.fs);
-  const auto noted = pending.existing_spelling(name);
-  if (!noted || !pending.read(*noted)) return {};
+  if (!store.fs.stat(store::kPendingDir)) return {};
   const auto lock = store::Manifests(store.fs).lock(kLockLimit, std::move(stop));
   if (!lock) return fail(lock.error());
-  return end_pending(store, name, manifest);
+  auto pending = store::Manifests::pending(store.fs);
+  const auto noted = pending.existing_spelling(name);
+  if (!noted) return {};
+  if (pending.read(*noted)) return end_pending(store, name, manifest);
+  pending.remove_empty_folders(*noted);
+  return {};
 }
 
 Result<bool> already_installed(StoreContext& store, const ModelName& name, const manifest::Manifest& manifest) {

@@ -229,4 +229,14 @@ Status Manifests::remove(const ModelName& name) {
   }
 }
 
+void Manifests::remove_empty_folders(const ModelName& name) {
+  std::string path = path_of(name);
+  while (true) {
+    path.resize(path.rfind('/'));
+    if (path == kManifestsDir || path == kStateDir) return;
+    const auto removed = fs_.remove_directory(path);
+    if (!removed && !io::is_missing(removed.error())) return;
+  }
+}
+
 }  // namespace pullama::store

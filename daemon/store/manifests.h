@@ -62,6 +62,8 @@ class Manifests {
   // The file, whatever it is, and the folders above it that are empty then; durable. io::is_missing().
   // `name` as it is spelled there. Precondition: Lock held.
   Status remove(const ModelName& name);
+  // Those above it that are empty, which a kill left after the file was removed.
+  void remove_empty_folders(const ModelName& name);
   std::string path_of(const ModelName& name) const { return root_ + "/" + name.path(); }
 
  private:

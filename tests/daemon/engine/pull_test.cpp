@@ -371,4 +371,14 @@ TEST_CASE("what was left to tidy when a run ended after its manifest is tidied b
   CHECK_FALSE(f.exists(note));
   CHECK_FALSE(f.exists(store::keep_path(digest)));
   CHECK(f.read(store::blob_path(digest)) == model);
+
+  // Ended between the note and its folders.
+  for (const char* folder : {"mem.test/ns/m", "mem.test/ns", "mem.test"}) {
+    std::filesystem::create_directories(f.path(std::string(".pullm/pending/") + folder));
+    REQUIRE(f.pull());
+    CHECK_FALSE(f.exists(".pullm/pending"));
+  }
+  std::filesystem::create_directories(f.path(".pullm/pending/mem.test/other/m"));
+  REQUIRE(f.pull());
+  CHECK(f.exists(".pullm/pending/mem.test/other/m"));
 }
