@@ -16,6 +16,7 @@
 #include "common/printable.h"
 #include "common/proxy_settings.h"
 #include "common/version.h"
+#include "daemon/config_keys.h"
 #include "daemon/finished_command.h"
 #include "daemon/log.h"
 #include "daemon/process.h"
@@ -23,7 +24,6 @@
 #include "daemon/queue/queue_file.h"
 #include "daemon/registry/credentials.h"
 #include "daemon/registry/http_client.h"
-#include "daemon/registry/network_environment.h"
 #include "daemon/rpc/activation.h"
 #include "daemon/rpc/server.h"
 #include "daemon/service.h"
@@ -44,23 +44,42 @@ std::int64_t now_ms() {
   return std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-proto::NetworkSettings shown_network() {
-  const auto network = registry::process_network_environment();
+// What transfers go by, to be shown.
+proto::NetworkSettings shown(const registry::NetworkEnvironment& network) {
   return {without_user_info(network.http_proxy), without_user_info(network.https_proxy), network.no_proxy,
           network.cas.file, network.cas.folder};
 }
 
+// What the configuration says goes before what was set over the socket; what it does not say stays.
+queue::Limits limits_of(const Config& config, queue::Limits limits) {
+  limits.rate = config.limit_rate.value_or(limits.rate);
+  limits.connections = config.connections.value_or(limits.connections);
+  limits.parallel_models = config.parallel_models.value_or(limits.parallel_models);
+  return limits;
+}
+
+// By a flag or a variable: who does that means this one, whatever the service manager hands over. What a file names is
+// the socket where no unit says otherwise.
+bool is_socket_named(const Configured& configured) {
+  const auto from = configured.from.find("socket");
+  return from != configured.from.end() && !from->second.starts_with('/');
+}
+
 class App {
  public:
-  App(const Options& options, const Config& config, Endpoint endpoint, std::optional<int> activated)
+  using Reload = std::function<Result<Configured>()>;
+  App(const Options& options, const Configured& configured, Reload reload, Endpoint endpoint,
+      std::optional<int> activated)
       : options_(options),
+        configured_(configured),
+        reload_(std::move(reload)),
         endpoint_(std::move(endpoint)),
         activated_(activated),
         stores_({::getpid(), ::geteuid(), activated ? std::string() : endpoint_.path}),
         credentials_(registry::default_credential_paths()),
-        http_(registry::process_network_environment()),
-        transfers_(stores_, http_, clock_, credentials_, options.user_agent, options.prune),
-        finished_(config.on_finished, config.on_finished_limit),
+        http_(configured.config.network),
+        transfers_(stores_, http_, clock_, credentials_),
+        finished_(configured.config.on_finished, configured.config.on_finished_limit),
         hub_(io_,
              [this](const std::vector<std::string>& jobs) {
                proto::Snapshot snapshot = jobs_->snapshot(jobs);
@@ -68,8 +87,10 @@ class App {
                return snapshot;
              }),
         signals_(io_, SIGTERM, SIGINT),
+        hangups_(io_, SIGHUP),
         transfers_deadline_(io_),
         idle_timer_(io_),
+        watchdog_timer_(io_),
         server_(io_, dispatcher_) {}
 
   Status start();
@@ -80,9 +101,15 @@ class App {
   void end_stop();
   void hang_up();
   void watch_idleness();
+  void feed_watchdog(milliseconds every);
+  void await_hangup();
+  void take(Configured fresh);
+  const Config& config() const { return configured_.config; }
   bool idle() const { return server_.connections() == 0 && !jobs_->busy() && !upkeep_->busy(); }
 
   const Options options_;
+  Configured configured_;
+  const Reload reload_;
   const Endpoint endpoint_;
   const std::optional<int> activated_;
   io::SystemClock clock_;
@@ -95,8 +122,10 @@ class App {
   rpc::EventHub hub_;
   rpc::Dispatcher dispatcher_;
   asio::signal_set signals_;
+  asio::signal_set hangups_;
   asio::steady_timer transfers_deadline_;
   asio::steady_timer idle_timer_;
+  asio::steady_timer watchdog_timer_;
   std::chrono::steady_clock::time_point idle_since_ = std::chrono::steady_clock::now();
   // The store of the daemon's own models dir. None where that may only be looked at: then there is no queue and no
   // history, and whoever would write is told why.
@@ -116,8 +145,9 @@ class App {
 };
 
 Status App::start() {
-  const auto own = stores_.writable(options_.models_dir);
-  if (!own && (own.error().code != ErrorCode::kPermission || !stores_.readable(options_.models_dir))) {
+  const std::string& models_dir = config().models_dir;
+  const auto own = stores_.writable(models_dir);
+  if (!own && (own.error().code != ErrorCode::kPermission || !stores_.readable(models_dir))) {
     return fail(own.error());
   }
   if (own) {
@@ -126,10 +156,13 @@ Status App::start() {
     not_writable_ = own.error();
     spdlog::warn("the models dir can only be looked at: {}", printable(not_writable_.message));
   }
-  auto loaded =
-      own_ == nullptr ? queue::Decoded{} : queue::load(*own_->fs, store::kQueueFile, options_.models_dir, now_ms());
+  auto loaded = own_ == nullptr ? queue::Decoded{} : queue::load(*own_->fs, store::kQueueFile, models_dir, now_ms());
   if (!loaded) return fail(loaded.error());
   for (const std::string& warning : loaded->warnings) spdlog::warn("{}", warning);
+
+  queue::Limits& limits = loaded->data.limits;
+  limits = limits_of(config(), limits);
+  transfers_.configure({config().network, config().user_agent, !config().noprune});
 
   const auto post = [this](std::function<void()> work) { asio::post(io_, std::move(work)); };
   storage_ = std::make_unique<WorkThread>();
@@ -141,7 +174,7 @@ Status App::start() {
       post);
   const auto storage = [this](std::function<void()> work) { storage_->post(std::move(work)); };
   JobsPorts ports;
-  ports.models_dir = options_.models_dir;
+  ports.models_dir = config().models_dir;
   const auto publish = [this](proto::Event event) {
     if (proto::classify(event.body) != proto::EventClass::kTrace || hub_.wants_trace()) hub_.publish(std::move(event));
   };
@@ -165,16 +198,16 @@ Status App::start() {
   ports.now_ms = now_ms;
   jobs_ = std::make_unique<Jobs>(std::move(loaded->data), options_.on_demand, transfers_, std::move(ports));
 
-  ServiceConfig config;
-  config.models_dir = options_.models_dir;
-  config.socket = [this] { return server_.socket_path(); };
-  config.post = post;
-  config.storage = storage;
-  config.history = [this](std::size_t limit, const std::string& model) {
+  ServiceConfig service;
+  service.models_dir = config().models_dir;
+  service.socket = [this] { return server_.socket_path(); };
+  service.post = post;
+  service.storage = storage;
+  service.describe = [this](proto::DaemonInfo& info) { info.network = shown(config().network); };
+  service.history = [this](std::size_t limit, const std::string& model) {
     return own_ == nullptr ? std::vector<store::HistoryEntry>() : own_->ledger->history(limit, model);
   };
-  config.network = shown_network();
-  config.shut_down = [this, post](bool graceful) {
+  service.shut_down = [this, post](bool graceful) {
     post([this, graceful] { begin_stop(graceful); });  // after the reply
   };
   maintenance_ =
@@ -184,15 +217,20 @@ Status App::start() {
       });
   upkeep_ = std::make_unique<Upkeep>(UpkeepPorts{publish, post});
   store_service_ = std::make_unique<StoreService>(*jobs_, *upkeep_, *maintenance_, stores_,
-                                                  StoreServiceConfig{options_.models_dir, post, storage, publish});
+                                                  StoreServiceConfig{config().models_dir, post, storage, publish});
   store_service_->add_methods(dispatcher_);
-  service_ = std::make_unique<Service>(*jobs_, *upkeep_, stores_, hub_, std::move(config));
+  service_ = std::make_unique<Service>(*jobs_, *upkeep_, stores_, hub_, std::move(service));
   service_->add_methods(dispatcher_);
   dispatcher_.on_exception([](const std::string& method, const char* what) {
     spdlog::error("{} ended unexpectedly: {}", printable(method, 60), what);
   });
 
   rpc::ServerConfig server;
+  if (!config().socket_group.empty()) {
+    const auto group = group_id(config().socket_group);
+    if (!group) return fail(group.error());
+    server.group = *group;
+  }
   server.endpoint = endpoint_;
   server.listen_fd = activated_;
   if (auto listening = server_.start(std::move(server)); !listening) return listening;
@@ -208,8 +246,10 @@ void App::run() {
     spdlog::info("signal {}", number);
     begin_stop(true);
   });
-  spdlog::info("pullamad {} listens on {}, models dir {}", kVersion, server_.socket_path(), options_.models_dir);
+  spdlog::info("pullamad {} listens on {}, models dir {}", kVersion, server_.socket_path(), config().models_dir);
   notify_service_manager("READY=1");
+  await_hangup();
+  if (const auto every = watchdog_interval()) feed_watchdog(*every);
   if (options_.on_demand) {
     watch_idleness();
   } else {
@@ -231,15 +271,66 @@ void App::run() {
 
 // An on-demand daemon leaves when for the whole limit nobody was connected and nothing ran.
 void App::watch_idleness() {
-  const milliseconds tick = std::clamp<milliseconds>(options_.idle_limit / 4, milliseconds(10), milliseconds(5000));
+  const milliseconds tick = std::clamp<milliseconds>(config().idle_time / 4, milliseconds(10), milliseconds(5000));
   idle_timer_.expires_after(tick);
   idle_timer_.async_wait([this](const boost::system::error_code& error) {
     if (error || stopping_) return;
     const auto now = std::chrono::steady_clock::now();
     if (!idle()) idle_since_ = now;
-    if (now - idle_since_ < options_.idle_limit) return watch_idleness();
+    if (now - idle_since_ < config().idle_time) return watch_idleness();
     spdlog::info("nothing to do");
     begin_stop(true);
+  });
+}
+
+// From the control thread: what the service manager wants to know is whether this one still turns.
+void App::feed_watchdog(milliseconds every) {
+  notify_service_manager("WATCHDOG=1");
+  watchdog_timer_.expires_after(every);
+  watchdog_timer_.async_wait([this, every](const boost::system::error_code& error) {
+    if (!error) feed_watchdog(every);
+  });
+}
+
+void App::await_hangup() {
+  hangups_.async_wait([this](const boost::system::error_code& error, int) {
+    if (error || stopping_) return;
+    storage_->post([this] {
+      asio::post(io_, [this, fresh = reload_()]() mutable {
+        if (fresh) {
+          take(std::move(*fresh));
+        } else {
+          spdlog::warn("the configuration stays as it was: {}", printable(fresh.error().message));
+        }
+      });
+    });
+    await_hangup();
+  });
+}
+
+void App::take(Configured fresh) {
+  if (stopping_) return;
+  spdlog::info("the configuration is read again");
+  for (const ConfigKey& key : config_keys()) {
+    if (key.reloads || key.show(fresh.config) == key.show(config())) continue;
+    fresh.warnings.push_back(fmt::format("{} takes effect when the daemon is started again", key.name));
+  }
+  fresh.config.models_dir = config().models_dir;
+  fresh.config.socket = config().socket;
+  fresh.config.socket_group = config().socket_group;
+  for (const std::string& warning : fresh.warnings) spdlog::warn("{}", printable(warning));
+  // A limit that was set since stays, unless the configuration now says something else than before.
+  Config changed = fresh.config;
+  if (changed.limit_rate == config().limit_rate) changed.limit_rate.reset();
+  if (changed.connections == config().connections) changed.connections.reset();
+  if (changed.parallel_models == config().parallel_models) changed.parallel_models.reset();
+  configured_ = std::move(fresh);
+  set_log_level(config().log_level);
+  http_.set_environment(config().network);
+  transfers_.configure({config().network, config().user_agent, !config().noprune});
+  finished_.configure(config().on_finished, config().on_finished_limit);
+  jobs_->set_limits(limits_of(changed, jobs_->queue().limits()), [](const Status& set) {
+    if (!set) spdlog::warn("the limits stay as they were: {}", set.error().message);
   });
 }
 
@@ -249,6 +340,7 @@ void App::begin_stop(bool graceful) {
   notify_service_manager("STOPPING=1");
   boost::system::error_code ignored;  // nothing waits for signals any more
   signals_.clear(ignored);
+  hangups_.clear(ignored);
   leave_soon(graceful ? kStopMayTake : milliseconds(300));
   transfers_deadline_.expires_after(graceful ? kTransfersMayTake : milliseconds(0));
   transfers_deadline_.async_wait([this](const boost::system::error_code& error) {
@@ -266,6 +358,7 @@ void App::end_stop() {
   if (std::exchange(ending_, true)) return;
   transfers_deadline_.cancel();
   idle_timer_.cancel();
+  watchdog_timer_.cancel();
   // Replies that wait for the queue file first, and what was to be remembered.
   writer_->write(jobs_->queue().data(),
                  [this](const Status&) { storage_->post([this] { asio::post(io_, [this] { hang_up(); }); }); });
@@ -282,26 +375,25 @@ void App::hang_up() {
 
 }  // namespace
 
-int run_daemon(const Options& options, const Configured& configured) {
+int run_daemon(const Options& options, const Configured& configured, std::function<Result<Configured>()> reload) {
   const auto refuse = [](const Error& error) {
     fmt::print(stderr, "pullamad: {}{}{}\n", printable(error.message), error.hint.empty() ? "" : "; ",
                printable(error.hint));
     return 1;
   };
   auto activated = rpc::take_activated_socket();
-  const EndpointEnvironment environment = process_endpoint_environment(options.socket);
-  if (!environment.socket_option.empty() || !environment.socket_variable.empty()) {
-    // Who names a socket means that one.
+  if (is_socket_named(configured)) {
     if (activated && *activated) ::close(**activated);
     activated = std::optional<int>();
   }
   if (!activated) return refuse(activated.error());
   harden_process();
-  start_log(options.log_level);
+  start_log(configured.config.log_level);
   for (const std::string& warning : configured.warnings) spdlog::warn("{}", printable(warning));
-  auto endpoint = *activated ? Result<Endpoint>(Endpoint{}) : listen_endpoint(environment);
+  auto endpoint = *activated ? Result<Endpoint>(Endpoint{})
+                             : listen_endpoint(process_endpoint_environment(configured.config.socket));
   if (!endpoint) return refuse(endpoint.error());
-  App app(options, configured.config, std::move(*endpoint), *activated);
+  App app(options, configured, std::move(reload), std::move(*endpoint), *activated);
   if (auto started = app.start(); !started) return refuse(started.error());
   app.run();
   return 0;

@@ -3,41 +3,13 @@
 #include <fmt/core.h>
 #include <algorithm>
 #include <array>
-#include <cctype>
+#include <filesystem>
 
-#include "common/duration_text.h"
 #include "common/printable.h"
-#include "daemon/command_words.h"
+#include "daemon/config_keys.h"
 
 namespace pullama {
 namespace {
-
-constexpr std::chrono::hours kLongestCommand{1};
-
-Status set_on_finished(Config& config, const std::string& value) {
-  auto words = split_command(value);
-  if (!words) return fail(words.error());
-  config.on_finished = std::move(*words);
-  return {};
-}
-
-Status set_on_finished_limit(Config& config, const std::string& value) {
-  if (value.empty()) {
-    config.on_finished_limit = Config().on_finished_limit;
-    return {};
-  }
-  const auto limit = parse_duration(value, "on_finished_limit");
-  if (!limit) return fail(limit.error());
-  if (*limit > kLongestCommand) return fail(ErrorCode::kInvalidArgument, "on_finished_limit is at most 1h");
-  config.on_finished_limit = *limit;
-  return {};
-}
-
-constexpr std::array kKeys{
-    ConfigKey{"on_finished", "COMMAND", "Run this, without a shell, after each transfer that completed or failed",
-              set_on_finished},
-    ConfigKey{"on_finished_limit", "DURATION", "End that command after this long (5m)", set_on_finished_limit},
-};
 
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kBlanks = " \t\r";
@@ -46,71 +18,129 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
 }
 
-const ConfigKey* find_key(std::string_view name) {
-  const auto at = std::find_if(kKeys.begin(), kKeys.end(), [&](const ConfigKey& key) { return key.name == name; });
-  return at == kKeys.end() ? nullptr : &*at;
+std::string_view without_quotes(std::string_view value) {
+  const bool quoted = value.size() > 1 && value.front() == value.back() && (value[0] == '"' || value[0] == '\'');
+  return quoted ? value.substr(1, value.size() - 2) : value;
 }
 
+std::string absolute(const std::string& path, const std::string& folder) {
+  std::string normal = (std::filesystem::path(folder) / path).lexically_normal().string();
+  while (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
+  return normal;
+}
+
+// As Ollama reads its switches: what is no known word counts as on.
+bool is_off(std::string_view value) {
+  constexpr std::array<std::string_view, 6> kOff{"0", "f", "F", "false", "FALSE", "False"};
+  return std::find(kOff.begin(), kOff.end(), value) != kOff.end();
+}
+
+// Takes the values of one place: a file, the variables, or the flags.
+class Taker {
+ public:
+  // An empty folder: relative paths mean nothing here.
+  Taker(Configured& into, const ConfigPlaces& places, std::string folder)
+      : into_(into), places_(places), folder_(std::move(folder)) {}
+
+  Status take(const ConfigKey& key, std::string value, const std::string& from) {
+    if (value.find('\0') != std::string::npos) return fail(ErrorCode::kInvalidArgument, "there is a NUL in it");
+    if (key.is_path && !value.empty()) {
+      if (value.starts_with("~/") && !places_.home.empty()) {
+        value = places_.home + value.substr(1);
+      } else if (!value.starts_with('/') && folder_.empty()) {
+        return fail(ErrorCode::kInvalidArgument, fmt::format("{} is not an absolute path", printable(value, 200)));
+      }
+      value = absolute(value, folder_);
+    }
+    if (auto set = key.set(into_.config, value); !set) return set;
+    if (value.empty()) {
+      into_.from.erase(std::string(key.name));
+    } else {
+      into_.from[std::string(key.name)] = from;
+    }
+    return {};
+  }
+
+ private:
+  Configured& into_;
+  const ConfigPlaces& places_;
+  const std::string folder_;
+};
+
 // What is wrong with the line; it is then passed over.
-Status take_line(Config& config, std::string_view line) {
+Status take_line(Taker& taker, std::string_view line, const std::string& from) {
   line = trimmed(line);
   if (line.empty() || line.front() == '#') return {};
   const std::size_t equals = line.find('=');
   if (equals == std::string_view::npos) return fail(ErrorCode::kInvalidArgument, "no `key = value`");
   const std::string name(trimmed(line.substr(0, equals)));
-  const ConfigKey* key = find_key(name);
+  const ConfigKey* key = find_config_key(name);
   if (key == nullptr) {
     return fail(ErrorCode::kInvalidArgument, fmt::format("there is no key \"{}\"", printable(name, 64)));
   }
-  return key->set(config, std::string(trimmed(line.substr(equals + 1))));
+  const std::string_view value = trimmed(line.substr(equals + 1));
+  auto taken = taker.take(*key, std::string(key->is_quoted ? value : without_quotes(value)), from);
+  if (!taken) return fail(ErrorCode::kInvalidArgument, fmt::format("{}: {}", name, taken.error().message));
+  return taken;
 }
 
-void take_file(Configured& result, const ConfigFile& file) {
+void take_file(Configured& result, const ConfigFile& file, const ConfigPlaces& places) {
+  Taker taker(result, places, {});
   std::string_view rest = file.text;
   for (std::size_t number = 1; !rest.empty(); ++number) {
     const std::size_t end = std::min(rest.find('\n'), rest.size());
-    if (auto taken = take_line(result.config, rest.substr(0, end)); !taken) {
-      result.warnings.push_back(
-          fmt::format("{}:{}: {}; the line is passed over", file.path, number, taken.error().message));
+    const std::string from = fmt::format("{}:{}", file.path, number);
+    if (auto taken = take_line(taker, rest.substr(0, end), from); !taken) {
+      result.warnings.push_back(fmt::format("{}: {}; the line is passed over", from, taken.error().message));
     }
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
 }
 
+Error wrong(const std::string& where, const Error& error) {
+  return {ErrorCode::kInvalidArgument, fmt::format("{}: {}", where, error.message), {}, 0};
+}
+
+Status take_variables(Taker& taker, const std::function<std::optional<std::string>(const std::string&)>& environment) {
+  for (const ConfigKey& key : config_keys()) {
+    for (const std::string& name : variables_of(key)) {
+      auto value = environment(name);
+      if (value && !key.is_quoted) value = trimmed_variable(*value);
+      if (value && !value->empty() && key.is_switch) value = is_off(*value) ? "false" : "true";
+      // An empty $PULLAMA_… takes a file's value away; the common ones count as not there.
+      if (!value || (value->empty() && !key.variables.empty())) continue;
+      if (auto taken = taker.take(key, *value, "$" + name); !taken) return fail(wrong("$" + name, taken.error()));
+      break;
+    }
+  }
+  return {};
+}
+
 }  // namespace
-
-std::span<const ConfigKey> config_keys() { return kKeys; }
-
-std::string flag_of(const ConfigKey& key) {
-  std::string flag = fmt::format("--{}", key.name);
-  std::replace(flag.begin(), flag.end(), '_', '-');
-  return flag;
-}
-
-std::string variable_of(const ConfigKey& key) {
-  std::string variable = fmt::format("PULLAMA_{}", key.name);
-  for (char& letter : variable) letter = static_cast<char>(std::toupper(static_cast<unsigned char>(letter)));
-  return variable;
-}
 
 Result<Configured> configure(std::span<const ConfigFile> files,
                              const std::function<std::optional<std::string>(const std::string&)>& environment,
-                             std::span<const Setting> flags) {
+                             std::span<const Setting> flags, const ConfigPlaces& places) {
   Configured result;
-  for (const ConfigFile& file : files) take_file(result, file);
-  const auto wrong = [](const std::string& where, const Error& error) {
-    return fail(ErrorCode::kInvalidArgument, fmt::format("{}: {}", where, error.message));
-  };
-  for (const ConfigKey& key : kKeys) {
-    const auto value = environment(variable_of(key));
-    if (!value) continue;
-    if (auto set = key.set(result.config, *value); !set) return wrong("$" + variable_of(key), set.error());
-  }
+  for (const ConfigFile& file : files) take_file(result, file, places);
+  Taker variables(result, places, places.folder);
+  if (auto taken = take_variables(variables, environment); !taken) return fail(taken.error());
+  Taker words(result, places, places.folder);
   for (const Setting& flag : flags) {
-    const ConfigKey* key = find_key(flag.key);
+    const ConfigKey* key = find_config_key(flag.key);
     if (key == nullptr) return fail(ErrorCode::kInternal, fmt::format("no key {}", flag.key));
-    if (auto set = key->set(result.config, flag.value); !set) return wrong(flag_of(*key), set.error());
+    auto taken = words.take(*key, flag.value, flag_of(*key));
+    if (!taken) return fail(wrong(flag_of(*key), taken.error()));
   }
+  Config& config = result.config;
+  if (config.models_dir.empty()) {
+    if (places.home.empty()) {
+      return fail(ErrorCode::kInvalidArgument, "there is no home folder: --models-dir must name the models dir");
+    }
+    config.models_dir = absolute(places.home + "/.ollama/models", "/");
+  }
+  auto& cas = config.network.cas;
+  if (cas.file.empty() && cas.folder.empty()) cas = registry::find_trusted_cas(places.exists);
   return result;
 }
 

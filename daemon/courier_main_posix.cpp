@@ -9,7 +9,6 @@
 #include "daemon/io/file_system_posix.h"
 #include "daemon/process.h"
 #include "daemon/registry/http_client.h"
-#include "daemon/registry/network_environment.h"
 
 namespace pullama {
 namespace {
@@ -35,7 +34,7 @@ int run_courier() {
   }
   const auto fs = io::PosixFileSystem::open(hello->models_dir, false);
   if (!fs) return 1;
-  registry::CurlHttp http(registry::process_network_environment());
+  registry::CurlHttp http(hello->network);
   engine::serve_courier(channel, *hello, **fs, http);
   return 0;
 }

@@ -45,15 +45,29 @@ std::vector<std::string> finished_environment(const store::HistoryEntry& entry,
   return environment;
 }
 
-FinishedCommand::FinishedCommand(std::vector<std::string> words, std::chrono::milliseconds limit)
-    : words_(std::move(words)), limit_(limit) {
-  if (!words_.empty()) thread_ = std::jthread([this](const std::stop_token& stop) { loop(stop); });
+FinishedCommand::FinishedCommand(std::vector<std::string> words, std::chrono::milliseconds limit) {
+  configure(std::move(words), limit);
+}
+
+void FinishedCommand::configure(std::vector<std::string> words, std::chrono::milliseconds limit) {
+  const std::lock_guard lock(mutex_);
+  words_ = std::move(words);
+  limit_ = limit;
+  if (words_.empty() || stopping_ || thread_.joinable()) return;
+  thread_ = std::jthread([this](const std::stop_token& stop) { loop(stop); });
+}
+
+void FinishedCommand::request_stop() {
+  const std::lock_guard lock(mutex_);
+  stopping_ = true;
+  thread_.request_stop();
 }
 
 void FinishedCommand::run(store::HistoryEntry entry) {
-  if (words_.empty() || (entry.result != "completed" && entry.result != "failed")) return;
+  if (entry.result != "completed" && entry.result != "failed") return;
   {
     const std::lock_guard lock(mutex_);
+    if (words_.empty()) return;
     if (pending_.size() >= kMostPending) {
       if (!std::exchange(dropping_, true)) {
         spdlog::warn("on_finished is not run for {} and what follows: {} others wait for it", entry.model,
@@ -82,12 +96,20 @@ void FinishedCommand::loop(const std::stop_token& stop) {
 }
 
 void FinishedCommand::run_one(const store::HistoryEntry& entry, const std::stop_token& stop) {
-  const std::string what = fmt::format("on_finished for {} ({})", entry.model, words_.front());
-  const auto end = run_child(words_, finished_environment(entry, process_variables()), limit_, stop);
+  std::vector<std::string> words;
+  std::chrono::milliseconds limit{};
+  {
+    const std::lock_guard lock(mutex_);
+    words = words_;
+    limit = limit_;
+  }
+  if (words.empty()) return;  // taken away while this one waited
+  const std::string what = fmt::format("on_finished for {} ({})", entry.model, words.front());
+  const auto end = run_child(words, finished_environment(entry, process_variables()), limit, stop);
   if (!end) {
     spdlog::warn("{}: {}", what, end.error().message);
   } else if (end->timed_out) {
-    spdlog::warn("{} was ended after {} s", what, limit_.count() / 1000);
+    spdlog::warn("{} was ended after {} s", what, limit.count() / 1000);
   } else if (end->exit_code != 0 || end->signal != 0) {
     const std::string how = end->signal != 0 ? fmt::format("was ended by signal {}", end->signal)
                                              : fmt::format("exited with {}", end->exit_code);

@@ -31,18 +31,22 @@ class FinishedCommand {
   FinishedCommand(const FinishedCommand&) = delete;
   FinishedCommand& operator=(const FinishedCommand&) = delete;
 
+  // From the next command on. Any thread; does not wait.
+  void configure(std::vector<std::string> words, std::chrono::milliseconds limit);
+
   // Any thread; does not wait. Does nothing for other results than completed and failed.
   void run(store::HistoryEntry entry);
   // Ends the one that runs within half a second, drops the rest. Does not wait.
-  void request_stop() { thread_.request_stop(); }
+  void request_stop();
 
  private:
   void loop(const std::stop_token& stop);
   void run_one(const store::HistoryEntry& entry, const std::stop_token& stop);
 
-  const std::vector<std::string> words_;
-  const std::chrono::milliseconds limit_;
-  std::mutex mutex_;  // guards the next two
+  std::mutex mutex_;  // guards all but changed_; the thread is started at most once
+  std::vector<std::string> words_;
+  std::chrono::milliseconds limit_{0};
+  bool stopping_ = false;
   std::deque<store::HistoryEntry> pending_;
   bool dropping_ = false;  // told so once, until there is room again
   std::condition_variable_any changed_;

@@ -30,6 +30,8 @@ class StandardError final : public spdlog::sinks::base_sink<std::mutex> {
 
 }  // namespace
 
+void set_log_level(const std::string& level) { spdlog::set_level(spdlog::level::from_str(level)); }
+
 void start_log(const std::string& level) {
   auto logger = std::make_shared<spdlog::logger>("pullamad", std::make_shared<StandardError>());
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");

@@ -8,5 +8,7 @@ namespace pullama {
 
 // `level` is one of spdlog's names.
 void start_log(const std::string& level);
+// From the next line on. Any thread.
+void set_log_level(const std::string& level);
 
 }  // namespace pullama

@@ -1,8 +1,13 @@
 #pragma once
 // What the daemon asks of the operating system for itself, beyond files and sockets.
 
+#include <sys/types.h>
+
 #include <chrono>
+#include <optional>
 #include <string>
+
+#include "common/result.h"
 
 namespace pullama {
 
@@ -12,6 +17,13 @@ void harden_process();
 
 // Of the user that the process runs as; "" where the password database does not know.
 std::string home_folder();
+
+// How often the service manager wants to hear "WATCHDOG=1" from this process ($WATCHDOG_USEC): half its limit. Nothing:
+// never.
+std::optional<std::chrono::milliseconds> watchdog_interval();
+
+// The id of a group of this machine; kInvalidArgument where there is none of that name. Blocks: it asks the database.
+Result<gid_t> group_id(const std::string& name);
 
 // Tells the service manager ("READY=1", "STOPPING=1"), if there is one ($NOTIFY_SOCKET). Does not block.
 void notify_service_manager(const std::string& state);

@@ -1,3 +1,4 @@
+#include <grp.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -12,12 +13,14 @@
 #endif
 
 #include <spdlog/spdlog.h>
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
 
 #include "daemon/process.h"
+#include "daemon/registry/ascii.h"
 
 namespace pullama {
 namespace {
@@ -55,6 +58,30 @@ std::string home_folder() {
   passwd* found = nullptr;
   if (::getpwuid_r(::geteuid(), &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr) return {};
   return found->pw_dir == nullptr ? "" : found->pw_dir;
+}
+
+std::optional<std::chrono::milliseconds> watchdog_interval() {
+  const auto number = [](const char* name) {
+    const char* text = std::getenv(name);
+    return text == nullptr ? std::nullopt : registry::parse_digits<std::uint64_t>(text);
+  };
+  const auto limit_us = number("WATCHDOG_USEC");
+  if (!limit_us || *limit_us == 0) return std::nullopt;
+  if (std::getenv("WATCHDOG_PID") != nullptr && number("WATCHDOG_PID") != static_cast<std::uint64_t>(::getpid())) {
+    return std::nullopt;
+  }
+  const std::uint64_t half_ms = std::clamp<std::uint64_t>(*limit_us / 2000, 10, 3'600'000);
+  return std::chrono::milliseconds(half_ms);
+}
+
+Result<gid_t> group_id(const std::string& name) {
+  std::array<char, 65536> buffer{};
+  group entry{};
+  group* found = nullptr;
+  if (::getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr) {
+    return fail(ErrorCode::kInvalidArgument, "there is no group " + name, "socket_group names one of this machine");
+  }
+  return found->gr_gid;
 }
 
 void notify_service_manager(const std::string& state) {

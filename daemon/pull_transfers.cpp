@@ -18,13 +18,18 @@ class NoSink final : public engine::ProgressSink {
 }  // namespace
 
 PullTransfers::PullTransfers(Stores& stores, registry::Http& http, const io::Clock& clock,
-                             const registry::Credentials& credentials, std::string user_agent, bool prune)
-    : stores_(stores),
-      rate_limit_(clock),
-      engine_{http, clock, credentials, rate_limit_, true},
-      user_agent_(std::move(user_agent)),
-      prune_(prune) {
+                             const registry::Credentials& credentials)
+    : stores_(stores), rate_limit_(clock), engine_{http, clock, credentials, rate_limit_} {
   engine_.connections = &connections_;
+  engine_.courier_network = [this] {
+    const std::lock_guard lock(mutex_);
+    return settings_.network;
+  };
+}
+
+void PullTransfers::configure(TransferSettings settings) {
+  const std::lock_guard lock(mutex_);
+  settings_ = std::move(settings);
 }
 
 Status PullTransfers::check(const proto::PullOptions& options) {
@@ -38,7 +43,12 @@ Status PullTransfers::check(const proto::PullOptions& options) {
 }
 
 engine::PullRequest PullTransfers::request(const ModelName& model, const proto::PullOptions& options) const {
-  engine::PullRequest request{.model = model, .ca_file = {}, .user_agent = user_agent_, .manifest_before = {}};
+  engine::PullRequest request{.model = model, .ca_file = {}, .user_agent = {}, .manifest_before = {}};
+  {
+    const std::lock_guard lock(mutex_);
+    request.user_agent = settings_.user_agent;
+    request.prune = settings_.prune;
+  }
   request.insecure = options.insecure;
   if (options.max_retries) request.max_retries = options.max_retries->count;
   if (options.chunk_size) request.chunk_bytes = *options.chunk_size;
@@ -46,7 +56,6 @@ engine::PullRequest PullTransfers::request(const ModelName& model, const proto::
   request.connections = options.connections.value_or(0);
   request.rate_bytes_per_second = options.limit_rate.value_or(0);
   request.ca_file = options.ca_file.value_or("");
-  request.prune = prune_;
   request.force = options.force;
   return request;
 }

@@ -3,6 +3,7 @@
 // store.
 
 #include <atomic>
+#include <mutex>
 #include <string>
 
 #include "daemon/engine/pull.h"
@@ -13,11 +14,19 @@
 
 namespace pullama {
 
+// What the configuration says about every transfer.
+struct TransferSettings {
+  registry::NetworkEnvironment network;
+  std::string user_agent;  // empty: our own
+  bool prune = true;       // remove blobs that only a replaced manifest named
+};
+
 class PullTransfers final : public Transfers {
  public:
-  // An empty user agent is our own. `prune`: blobs that only a replaced manifest named are removed.
-  PullTransfers(Stores& stores, registry::Http& http, const io::Clock& clock, const registry::Credentials& credentials,
-                std::string user_agent, bool prune);
+  PullTransfers(Stores& stores, registry::Http& http, const io::Clock& clock, const registry::Credentials& credentials);
+
+  // For transfers that start from now on. Thread-safe.
+  void configure(TransferSettings settings);
 
   Result<engine::PullSummary> run(const queue::Job& job, engine::ProgressSink& sink, std::stop_token stop) override;
   Result<engine::PullPlan> plan(const queue::Job& job, std::stop_token stop) override;
@@ -39,8 +48,8 @@ class PullTransfers final : public Transfers {
   engine::RateLimit rate_limit_;
   std::atomic<unsigned> connections_{0};
   engine::EngineContext engine_;
-  std::string user_agent_;
-  bool prune_;
+  mutable std::mutex mutex_;  // guards the next
+  TransferSettings settings_;
 };
 
 }  // namespace pullama

@@ -142,7 +142,7 @@ void Service::info(Reply reply) const {
   info.asleep = jobs_.is_asleep();
   info.rate = jobs_.rate() + upkeep_.rate();
   info.limits = wire(jobs_.queue().limits());
-  info.network = config_.network;
+  config_.describe(info);
   reply.succeed(info);
 }
 

@@ -227,8 +227,9 @@ Outcome<void> BlobUpload::send_chunks(std::optional<std::uint64_t> from, const s
   if (from == std::uint64_t{0} && context_.redirects_parts && blob_.size_bytes > 0) {
     return begin_parts(std::nullopt, stop);
   }
-  if (context_.engine.couriers && blob_.size_bytes > kCourierFromBytes && !courier_) {
-    courier_.emplace(CourierHello{fs_.native_path("."), context_.request.ca_file, blob_.digest, blob_.size_bytes},
+  if (context_.engine.courier_network && blob_.size_bytes > kCourierFromBytes && !courier_) {
+    courier_.emplace(CourierHello{fs_.native_path("."), context_.request.ca_file, blob_.digest, blob_.size_bytes,
+                                  context_.engine.courier_network()},
                      *connection_);
   }
   ChunkSender sender(

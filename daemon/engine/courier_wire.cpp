@@ -84,7 +84,12 @@ enum Reply : std::uint64_t { kProgress, kAnswer, kFailure };
 }  // namespace
 
 std::string encode(const CourierHello& hello) {
-  return Writer().text(hello.models_dir).text(hello.ca_file).text(hello.digest.str()).number(hello.size_bytes).take();
+  const auto& network = hello.network;
+  Writer writer;
+  writer.text(hello.models_dir).text(hello.ca_file).text(hello.digest.str()).number(hello.size_bytes);
+  writer.text(network.http_proxy).text(network.https_proxy).text(network.no_proxy);
+  writer.text(network.cas.file).text(network.cas.folder);
+  return writer.take();
 }
 
 Result<CourierHello> decode_hello(std::string_view bytes) {
@@ -92,8 +97,13 @@ Result<CourierHello> decode_hello(std::string_view bytes) {
   auto models_dir = reader.text(), ca_file = reader.text();
   const auto digest = Digest::parse(reader.text());
   const auto size_bytes = reader.number();
+  registry::NetworkEnvironment network;
+  for (auto* text : {&network.http_proxy, &network.https_proxy, &network.no_proxy, &network.cas.file,
+                     &network.cas.folder}) {
+    *text = reader.text();
+  }
   if (!reader.is_whole() || !digest) return malformed("first message");
-  return CourierHello{std::move(models_dir), std::move(ca_file), *digest, size_bytes};
+  return CourierHello{std::move(models_dir), std::move(ca_file), *digest, size_bytes, std::move(network)};
 }
 
 std::string encode(const CourierOrder& order) {

@@ -12,14 +12,16 @@
 #include "common/result.h"
 #include "daemon/io/sha256.h"
 #include "daemon/registry/http.h"
+#include "daemon/registry/network_environment.h"
 
 namespace pullama::engine {
 
-// The first message: whose bytes, and where they lie.
+// The first message: whose bytes, where they lie, and by which network they go.
 struct CourierHello {
   std::string models_dir, ca_file;
   Digest digest;
   std::uint64_t size_bytes = 0;
+  registry::NetworkEnvironment network{};  // the daemon's own
 };
 
 // What is written into the upload state once the registry has taken the part.

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -18,6 +19,7 @@
 #include "daemon/io/clock.h"
 #include "daemon/io/file_system.h"
 #include "daemon/registry/http.h"
+#include "daemon/registry/network_environment.h"
 #include "daemon/store/ledger.h"
 
 namespace pullama::registry {
@@ -45,7 +47,8 @@ struct EngineContext {
   const io::Clock& clock;
   const registry::Credentials& credentials;
   RateLimit& rate_limit;  // over all jobs
-  bool couriers = false;  // uploads may go by a process of their own (courier.h)
+  // The network of uploads that go by a process of their own (courier.h); empty: none does. Thread-safe.
+  std::function<registry::NetworkEnvironment()> courier_network{};
   // To one blob where a request names no number; may change at any time. nullptr or 0: found out.
   const std::atomic<unsigned>* connections = nullptr;
 };

@@ -394,7 +394,7 @@ CurlHttp::CurlHttp(NetworkEnvironment environment) : environment_(std::move(envi
 }
 
 std::unique_ptr<HttpConnection> CurlHttp::connect(const HttpOptions& options) {
-  return std::make_unique<CurlConnection>(environment_, options);
+  return std::make_unique<CurlConnection>(environment(), options);
 }
 
 }  // namespace pullama::registry

@@ -4,6 +4,7 @@
 // everything odd about them is refused. Each HttpConnection owns a multi handle, so that a stop wakes it at once.
 
 #include <memory>
+#include <mutex>
 
 #include "daemon/registry/http.h"
 #include "daemon/registry/network_environment.h"
@@ -18,7 +19,19 @@ class CurlHttp final : public Http {
   // Thread-safe; each connection belongs to one thread.
   std::unique_ptr<HttpConnection> connect(const HttpOptions& options) override;
 
+  // For connections made from now on. Thread-safe.
+  void set_environment(NetworkEnvironment environment) {
+    const std::lock_guard lock(mutex_);
+    environment_ = std::move(environment);
+  }
+
  private:
+  NetworkEnvironment environment() {
+    const std::lock_guard lock(mutex_);
+    return environment_;
+  }
+
+  std::mutex mutex_;  // guards environment_
   NetworkEnvironment environment_;
 };
 

@@ -2,27 +2,26 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <array>
-#include <cstdlib>
-#include <filesystem>
 #include <optional>
 
-#include "common/proxy_settings.h"
 #include "daemon/registry/ascii.h"
 
 namespace pullama::registry {
 namespace {
 
-// Where distributions keep the bundle, the commonest first (Go and curl look at the same places).
-constexpr std::array<const char*, 6> kBundles{
+// The commonest first.
+constexpr std::array<const char*, 7> kBundles{
     "/etc/ssl/certs/ca-certificates.crt",                 // Debian, Ubuntu, Gentoo, Arch
     "/etc/pki/tls/certs/ca-bundle.crt",                   // Fedora, RHEL
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  // RHEL 7 and newer
     "/etc/ssl/ca-bundle.pem",                             // openSUSE
+    "/etc/pki/tls/cacert.pem",                            // OpenELEC
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  // RHEL 7 and newer
     "/etc/ssl/cert.pem",                                  // Alpine, macOS, BSD
     "/usr/local/share/certs/ca-root-nss.crt",             // FreeBSD
 };
-constexpr const char* kFolder = "/etc/ssl/certs";
+constexpr std::array<const char*, 2> kFolders{"/etc/ssl/certs", "/etc/pki/tls/certs"};
 
 struct Address {
   std::array<std::uint8_t, 16> bytes{};
@@ -100,35 +99,12 @@ std::string NetworkEnvironment::proxy_for(const Url& url) const {
   return proxy.empty() || bypasses_proxy(no_proxy, url) ? std::string() : proxy;
 }
 
-NetworkEnvironment read_network_environment(const std::function<std::string(const char*)>& variable,
-                                            const std::function<bool(const std::string&)>& exists) {
-  const auto proxies = read_proxy_settings(variable);
-  NetworkEnvironment environment;
-  environment.http_proxy = proxies.http;
-  environment.https_proxy = proxies.https;
-  environment.no_proxy = proxies.none;
-  environment.cas = {variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR")};
-  if (environment.cas.file.empty() && environment.cas.folder.empty()) {
-    for (const char* bundle : kBundles) {
-      if (!exists(bundle)) continue;
-      environment.cas.file = bundle;
-      break;
-    }
-    if (environment.cas.file.empty() && exists(kFolder)) environment.cas.folder = kFolder;
-  }
-  return environment;
-}
-
-NetworkEnvironment process_network_environment() {
-  return read_network_environment(
-      [](const char* name) {
-        const char* value = std::getenv(name);
-        return std::string(value == nullptr ? "" : value);
-      },
-      [](const std::string& path) {
-        std::error_code ignored;  // an unreadable place is as good as none
-        return std::filesystem::exists(path, ignored);
-      });
+TrustedCas find_trusted_cas(const std::function<bool(const std::string&)>& exists) {
+  const auto bundle = std::find_if(kBundles.begin(), kBundles.end(), exists);
+  if (bundle != kBundles.end()) return {*bundle, {}};
+  const auto folder = std::find_if(kFolders.begin(), kFolders.end(), exists);
+  if (folder != kFolders.end()) return {{}, *folder};
+  return {};
 }
 
 }  // namespace pullama::registry

@@ -1,6 +1,6 @@
 #pragma once
-// What the process's environment says about the network: proxies and trusted CAs. Read once at the start; `daemon
-// status` shows it, because a daemon's environment may differ from the shell's.
+// What the daemon's configuration says about the network: proxies and trusted CAs. `daemon status` shows it, because a
+// daemon's environment may differ from the shell's.
 
 #include <functional>
 #include <string>
@@ -16,19 +16,18 @@ struct TrustedCas {
 };
 
 struct NetworkEnvironment {
-  std::string http_proxy;   // http_proxy, HTTP_PROXY, else all_proxy, ALL_PROXY
-  std::string https_proxy;  // https_proxy, HTTPS_PROXY, else all_proxy, ALL_PROXY
-  std::string no_proxy;     // no_proxy, NO_PROXY
-  TrustedCas cas;           // SSL_CERT_FILE and SSL_CERT_DIR where either is set, else where distributions keep them
+  std::string http_proxy;   // for http://
+  std::string https_proxy;  // for https://
+  std::string no_proxy;     // see bypasses_proxy()
+  TrustedCas cas;
 
   // The proxy for this URL; empty: none.
   std::string proxy_for(const Url& url) const;
 };
 
-// `variable` gives an environment variable's value, empty where it is not set; `exists` whether a path exists.
-NetworkEnvironment read_network_environment(const std::function<std::string(const char*)>& variable,
-                                            const std::function<bool(const std::string&)>& exists);
-NetworkEnvironment process_network_environment();
+// Where distributions keep the trusted CAs: a bundle, else a folder, else nothing. The list is the one that Go's
+// crypto/x509 looks through. `exists` says whether a path exists.
+TrustedCas find_trusted_cas(const std::function<bool(const std::string&)>& exists);
 
 // Whether an entry of the list covers the host: "*", names with all names below them, "host:port", addresses, CIDR
 // blocks.

@@ -19,3 +19,20 @@ if(PULLAMA_TESTS)
   find_program(PULLAMA_PYTHON NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH)
   find_program(PULLAMA_PYTHON NAMES python3 REQUIRED)
 endif()
+
+# Programs for other distributions than the one they were built on: only OpenSSL and libcurl, which want security updates,
+# and libc stay shared. Debian has no static fmt and spdlog; their headers hold everything, and the linker then drops the
+# shared ones (--as-needed).
+if(PULLAMA_PORTABLE)
+  foreach(library SODIUM:sodium SQLITE3:sqlite3 XXHASH:xxhash)
+    string(REPLACE ":" ";" parts ${library})
+    list(GET parts 0 package)
+    list(GET parts 1 name)
+    find_library(PULLAMA_${package}_STATIC NAMES lib${name}.a REQUIRED)
+    set_target_properties(PkgConfig::${package} PROPERTIES INTERFACE_LINK_LIBRARIES ${PULLAMA_${package}_STATIC})
+  endforeach()
+  set_property(TARGET PkgConfig::SQLITE3 APPEND PROPERTY INTERFACE_LINK_LIBRARIES m z)
+  set_property(TARGET fmt::fmt APPEND PROPERTY INTERFACE_COMPILE_DEFINITIONS FMT_HEADER_ONLY)
+  set_target_properties(spdlog::spdlog PROPERTIES INTERFACE_COMPILE_DEFINITIONS "SPDLOG_HEADER_ONLY;SPDLOG_FMT_EXTERNAL")
+  add_link_options(-static-libstdc++ -static-libgcc)
+endif()

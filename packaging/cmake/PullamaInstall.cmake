@@ -29,7 +29,11 @@ install(FILES ${made}/completions/fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish
 
 # systemd looks below /usr/lib, whatever the library folder is called.
 install(FILES systemd/user/pullamad.service systemd/user/pullamad.socket DESTINATION lib/systemd/user)
+install(FILES systemd/system/pullamad.service systemd/system/pullamad.socket DESTINATION lib/systemd/system)
+install(FILES systemd/system/ollama.conf DESTINATION ${CMAKE_INSTALL_DATADIR}/pullama)
+install(FILES systemd/system/sysusers.conf DESTINATION ${CMAKE_INSTALL_DATADIR}/pullama)
 
+install(FILES packaging/pullamad.conf DESTINATION ${docs}/examples)
 install(FILES README.md SECURITY.md proto/PROTOCOL.md daemon/DESIGN.md DESTINATION ${docs})
 install(FILES packaging/launchd/io.pullama.pullamad.plist DESTINATION ${docs}/examples)
 pullama_gzip(${CMAKE_SOURCE_DIR}/CHANGELOG.md changelog)
@@ -53,7 +57,11 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
 set(CPACK_DEBIAN_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "adduser")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "ca-certificates")
+set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA
+  "${CMAKE_SOURCE_DIR}/packaging/deb/postinst;${CMAKE_SOURCE_DIR}/packaging/deb/prerm;${CMAKE_SOURCE_DIR}/packaging/deb/postrm")
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_ARCHIVE_FILE_NAME pullama-${PROJECT_VERSION}-linux-${CMAKE_SYSTEM_PROCESSOR})
 set(CPACK_ARCHIVE_THREADS 0)
 

@@ -4,22 +4,24 @@
 
 #include <map>
 
+#include "daemon/config_keys.h"
+
 using namespace pullama;
 using Words = std::vector<std::string>;
 using namespace std::chrono_literals;
 
 namespace {
 
-Result<Configured> configured(const std::vector<ConfigFile>& files,
-                              const std::map<std::string, std::string>& variables = {},
-                              const std::vector<Setting>& flags = {}) {
-  return configure(
-      files,
-      [&](const std::string& name) -> std::optional<std::string> {
-        const auto it = variables.find(name);
-        return it == variables.end() ? std::nullopt : std::optional(it->second);
-      },
-      flags);
+using Variables = std::map<std::string, std::string>;
+
+Result<Configured> configured(const std::vector<ConfigFile>& files, const Variables& variables = {},
+                              const std::vector<Setting>& flags = {}, const std::string& home = "/h") {
+  return configure(files,
+                   [&](const std::string& name) -> std::optional<std::string> {
+                     const auto it = variables.find(name);
+                     return it == variables.end() ? std::nullopt : std::optional(it->second);
+                   },
+                   flags, {"/here", home, [](const std::string& path) { return path == "/etc/ssl/cert.pem"; }});
 }
 
 }  // namespace
@@ -85,4 +87,96 @@ TEST_CASE("cut off at any byte, a file is read with at most one warning") {
     REQUIRE(result.has_value());
     CHECK(result->warnings.size() <= 1);
   }
+}
+
+TEST_CASE("the models dir is the flag's, the variable's, a file's, or below the home folder") {
+  struct Row {
+    const char* file;
+    Variables variables;
+    std::vector<Setting> flags;
+    const char* models_dir;
+  };
+  const Row rows[] = {
+      {"", {}, {}, "/h/.ollama/models"},
+      {"models_dir = /f/", {}, {}, "/f"},
+      {"models_dir = ~/m", {}, {}, "/h/m"},
+      {"models_dir = \"/with blank\"", {}, {}, "/with blank"},
+      {"models_dir = /f", {{"OLLAMA_MODELS", ""}}, {}, "/f"},
+      {"", {{"OLLAMA_MODELS", " \"/m\" "}}, {}, "/m"},
+      {"", {{"OLLAMA_MODELS", " '\"/m n'"}}, {}, "/m n"},
+      {"", {{"OLLAMA_MODELS", " \"\" "}}, {}, "/h/.ollama/models"},
+      {"models_dir = /f", {{"OLLAMA_MODELS", "/m"}}, {{"models_dir", "/o/"}}, "/o"},
+      {"", {}, {{"models_dir", "rel/../x"}}, "/here/x"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.models_dir);
+    const auto result = configured({{"p", row.file}}, row.variables, row.flags);
+    REQUIRE(result.has_value());
+    CHECK(result->config.models_dir == row.models_dir);
+    CHECK(result->warnings.empty());
+  }
+  CHECK(configured({{"p", "models_dir = rel"}})->warnings.front().find("not an absolute path") != std::string::npos);
+  const auto homeless = configured({}, {}, {}, "");
+  REQUIRE_FALSE(homeless.has_value());
+  CHECK(homeless.error().message.find("--models-dir") != std::string::npos);
+}
+
+TEST_CASE("every value says where it came from") {
+  const auto result = configured({{"/etc/p.conf", "\nlimit_rate = 5M\nsocket = /a\nno_proxy = x\n"},
+                                  {"/home/p.conf", "socket = /b\nno_proxy =\n"}},
+                                 {{"HTTPS_PROXY", "http://u:secret@proxy:1"}}, {{"log_level", "debug"}});
+  REQUIRE(result.has_value());
+  CHECK(result->from.at("limit_rate") == "/etc/p.conf:2");
+  CHECK(result->from.at("socket") == "/home/p.conf:1");
+  CHECK(result->from.at("https_proxy") == "$HTTPS_PROXY");
+  CHECK(result->from.at("log_level") == "--log-level");
+  CHECK_FALSE(result->from.contains("no_proxy"));
+  CHECK(result->config.limit_rate == 5'000'000U);
+  CHECK(find_config_key("https_proxy")->show(result->config) == "http://proxy:1");
+}
+
+TEST_CASE("proxies are taken lower case first, the common one last") {
+  const auto both = configured({{"p", "http_proxy = http://file"}}, {{"HTTP_PROXY", "http://a"},
+                                                                     {"https_proxy", "http://b"},
+                                                                     {"HTTPS_PROXY", "http://c"},
+                                                                     {"ALL_PROXY", "socks5://d"},
+                                                                     {"NO_PROXY", "h"}});
+  CHECK(both->config.network.http_proxy == "http://a");
+  CHECK(both->config.network.https_proxy == "http://b");
+  CHECK(both->config.network.no_proxy == "h");
+  const auto all = configured({}, {{"ALL_PROXY", "socks5h://d"}, {"http_proxy", ""}});
+  CHECK(all->config.network.http_proxy == "socks5h://d");
+  CHECK(all->config.network.https_proxy == "socks5h://d");
+}
+
+TEST_CASE("CAs are found where nobody names any") {
+  CHECK(configured({})->config.network.cas.file == "/etc/ssl/cert.pem");
+  const auto named = configured({}, {{"SSL_CERT_DIR", "/d"}});
+  CHECK(named->config.network.cas.file.empty());
+  CHECK(named->config.network.cas.folder == "/d");
+  CHECK(configured({{"p", "ca_file = /f"}})->config.network.cas.file == "/f");
+}
+
+TEST_CASE("values out of their range are wrong") {
+  for (const char* line : {"connections = 17", "connections = 0", "connections = -1", "parallel_models = 0",
+                           "parallel_models = auto", "limit_rate = fast", "idle_time = 0s", "idle_time = soon",
+                           "log_level = loud", "user_agent = a\tb", "socket = rel"}) {
+    CAPTURE(line);
+    CHECK(configured({{"p", line}})->warnings.size() == 1);
+  }
+  CHECK(configured({{"p", "connections = auto"}})->config.connections == 0U);
+  CHECK(configured({{"p", "limit_rate = off"}})->config.limit_rate == 0U);
+}
+
+TEST_CASE("unused blobs are removed unless OLLAMA_NOPRUNE says otherwise, read as Ollama reads it") {
+  for (const char* on : {"1", "t", "true", "TRUE", "yes", " \"true\" ", "no"}) {
+    CAPTURE(on);
+    CHECK(configured({}, {{"OLLAMA_NOPRUNE", on}})->config.noprune);
+  }
+  for (const char* off : {"", "0", "f", "false", "False", " 'FALSE' "}) {
+    CAPTURE(off);
+    CHECK_FALSE(configured({}, {{"OLLAMA_NOPRUNE", off}})->config.noprune);
+  }
+  CHECK(configured({{"p", "noprune = true"}})->config.noprune);
+  CHECK(configured({{"p", "noprune = no"}})->warnings.size() == 1);
 }

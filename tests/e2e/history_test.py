@@ -170,12 +170,12 @@ class FinishedTest(PullCase):
 
 class OnDemandTest(harness.TestCase):
     def test_an_idle_daemon_leaves(self):
-        daemon = self.box.daemon("--on-demand", "--idle-limit", "1s")
+        daemon = self.box.daemon("--on-demand", "--idle-time", "1s")
         self.assertEqual(daemon.wait(harness.PATIENCE), 0)
         self.assertFalse(self.box.socket.exists())
 
     def test_a_daemon_with_a_client_or_work_is_not_idle(self):
-        daemon = self.box.daemon("--on-demand", "--idle-limit", "1s")
+        daemon = self.box.daemon("--on-demand", "--idle-time", "1s")
         with Wire(self.box.socket) as wire:
             time.sleep(2.5)
             self.assertIsNone(daemon.poll())

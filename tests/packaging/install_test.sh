@@ -61,10 +61,11 @@ accounts=$(inside getent passwd; inside getent group)
 
 say "apt install ./$(basename "$package")"
 inside apt-get install -y -qq /tmp/pullama.deb >>"$work/apt.log" 2>&1 || { tail -20 "$work/apt.log"; fail 'apt-get install of the package'; }
-for path in usr/bin/pullama usr/bin/pullamad lib/systemd/user/pullamad.socket \
+for path in usr/bin/pullama usr/bin/pullamad lib/systemd/user/pullamad.socket lib/systemd/system/pullamad.socket \
   usr/share/man/man1/pullama.1.gz usr/share/bash-completion/completions/pullama usr/share/doc/pullama/copyright; do
   [ -e "$root/$path" ] || fail "$path is not installed"
 done
+inside getent group pullama >/dev/null || fail 'there is no group pullama'
 begin=$(date +%s%N)
 version=$(inside pullama version)
 say "$version, in $((($(date +%s%N) - begin) / 1000000)) ms with chroot"

@@ -6,9 +6,11 @@ import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 import unittest
 
 MAN = pathlib.Path(__file__).resolve().parents[2] / "packaging" / "man"
+EXAMPLE = MAN.parent / "pullamad.conf"
 WORD = re.compile(r"(?<![\w-])(--[a-z][a-z-]*[a-z])")
 
 
@@ -68,16 +70,33 @@ class ClientPageTest(unittest.TestCase):
 
 class DaemonPagesTest(unittest.TestCase):
     def setUp(self):
-        self.flags = set(WORD.findall(run(os.environ["PULLAMAD"], "--help").stdout))
+        self.help = run(os.environ["PULLAMAD"], "--help").stdout
+        self.keys = {flag[2:].replace("-", "_") for flag in WORD.findall(self.help.split("\nSettings:\n")[1].split("\n\n")[0])}
 
     def test_every_flag_stands_in_the_page_and_the_other_way_round(self):
-        self.assertGreater(len(self.flags), 6)
-        self.assertEqual(self.flags, set(WORD.findall(section(page("pullamad.8"), "FLAGS"))))
+        flags = set(WORD.findall(self.help.split("\n\nThe same in files")[0]))
+        self.assertGreater(len(flags), 15)
+        self.assertEqual(flags, set(WORD.findall(section(page("pullamad.8"), "FLAGS"))))
 
-    def test_every_key_of_the_configuration_is_a_flag(self):
-        keys = re.findall(r"^     ([a-z_]+) = ", section(page("pullamad.conf.5"), "KEYS"), re.M)
-        self.assertTrue(keys)
-        self.assertLessEqual({"--" + key.replace("_", "-") for key in keys}, self.flags)
+    def test_every_key_stands_in_its_page_and_in_the_example(self):
+        self.assertGreater(len(self.keys), 15)
+        shown = re.findall(r"^     ([a-z_]+) = ", section(page("pullamad.conf.5"), "KEYS"), re.M)
+        self.assertEqual(sorted(self.keys), sorted(shown))
+        self.assertEqual(sorted(self.keys), sorted(set(re.findall(r"^#([a-z_]+) = ", EXAMPLE.read_text(), re.M))))
+
+    def test_every_line_of_the_example_can_be_used(self):
+        with tempfile.TemporaryDirectory(prefix="pullama-example-") as folder:
+            text = re.sub(r"^#(?=[a-z_]+ = )", "", EXAMPLE.read_text(), flags=re.M)
+            text = re.sub(r"^(socket_group|models_dir|socket) = .*\n", "", text, flags=re.M)
+            path = pathlib.Path(folder, "config/pullama/pullamad.conf")
+            path.parent.mkdir(parents=True)
+            path.write_text(text)
+            daemon = subprocess.run([os.environ["PULLAMAD"], "--on-demand", "--idle-time", "300ms"], timeout=120, text=True,
+                                    capture_output=True, env={"HOME": folder, "XDG_CONFIG_HOME": f"{folder}/config",
+                                                              "XDG_RUNTIME_DIR": folder, "PATH": "/usr/bin:/bin"})
+            self.assertEqual(daemon.returncode, 0, daemon.stderr)
+            self.assertNotIn("passed over", daemon.stderr)
+            self.assertNotIn(" warning ", daemon.stderr)
 
 
 class PagesTest(unittest.TestCase):

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The units, as systemd itself reads them; none needs to run for that."""
+"""The units: what systemd-analyze says of them without a systemd, and that README repeats its figure."""
 
 import pathlib
 import re
@@ -17,9 +17,21 @@ class UnitsTest(unittest.TestCase):
         if not shutil.which("systemd-analyze"):
             self.skipTest("there is no systemd-analyze here")
 
+    def exposure(self, unit):
+        run = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)], timeout=60,
+                             capture_output=True, text=True, env={"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"})
+        found = re.search(r"Overall exposure level for [\w.]+: ([0-9.]+)", run.stdout)
+        self.assertTrue(found, run.stdout + run.stderr)
+        return float(found.group(1))
+
+    def test_the_system_unit_is_hardened_as_readme_says(self):
+        figure = self.exposure(UNITS / "system" / "pullamad.service")
+        self.assertLess(figure, 2.0)
+        self.assertIn(f"exposure {figure}", (ROOT / "README.md").read_text())
+
     def test_no_unit_has_a_word_that_systemd_does_not_know(self):
         with tempfile.TemporaryDirectory(prefix="pullama-units-") as folder:
-            for kind in ("user",):
+            for kind in ("system", "user"):
                 target = pathlib.Path(folder, kind)
                 target.mkdir()
                 for unit in (UNITS / kind).glob("pullamad.*"):

@@ -78,13 +78,19 @@ struct CourierFixture : PushFixture {
 }  // namespace
 
 TEST_CASE("what a courier is told and says comes over whole, or is refused") {
-  const CourierHello hello{"/models", "/ca.pem", kDigest, 1ULL << 40};
+  const CourierHello hello{"/models", "/ca.pem", kDigest, 1ULL << 40,
+                           {"http://p:1", "http://u:s@p:2", "localhost", {"/all.pem", "/certs"}}};
   const auto told = decode_hello(encode(hello));
   REQUIRE(told);
   CHECK(told->models_dir == hello.models_dir);
   CHECK(told->ca_file == hello.ca_file);
   CHECK(told->digest == kDigest);
   CHECK(told->size_bytes == hello.size_bytes);
+  CHECK(told->network.http_proxy == hello.network.http_proxy);
+  CHECK(told->network.https_proxy == hello.network.https_proxy);
+  CHECK(told->network.no_proxy == hello.network.no_proxy);
+  CHECK(told->network.cas.file == hello.network.cas.file);
+  CHECK(told->network.cas.folder == hello.network.cas.folder);
 
   const auto order = decode_order(encode(some_order()));
   REQUIRE(order);

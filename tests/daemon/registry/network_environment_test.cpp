@@ -2,22 +2,12 @@
 
 #include <doctest/doctest.h>
 
-#include <map>
 #include <set>
 #include <vector>
 
 using namespace pullama::registry;
 
 namespace {
-
-NetworkEnvironment read(const std::map<std::string, std::string>& variables, const std::set<std::string>& files = {}) {
-  return read_network_environment(
-      [&](const char* name) {
-        const auto found = variables.find(name);
-        return found == variables.end() ? std::string() : found->second;
-      },
-      [&](const std::string& path) { return files.count(path) > 0; });
-}
 
 Url url(const std::string& text) {
   auto parsed = Url::parse(text);
@@ -27,17 +17,12 @@ Url url(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("proxies are chosen by scheme, lower case first") {
-  const auto both = read({{"HTTP_PROXY", "http://a"},
-                          {"https_proxy", "http://b"},
-                          {"HTTPS_PROXY", "http://c"},
-                          {"ALL_PROXY", "socks5://d"}});
-  CHECK(both.proxy_for(url("http://h/")) == "http://a");
-  CHECK(both.proxy_for(url("https://h/")) == "http://b");
-  const auto all = read({{"ALL_PROXY", "socks5h://d"}, {"NO_PROXY", "h"}});
-  CHECK(all.proxy_for(url("http://g/")) == "socks5h://d");
-  CHECK(all.proxy_for(url("https://h/")).empty());
-  CHECK(read({}).proxy_for(url("https://h/")).empty());
+TEST_CASE("proxies are chosen by scheme") {
+  const NetworkEnvironment network{"http://a", "socks5h://b", "h", {}};
+  CHECK(network.proxy_for(url("http://g/")) == "http://a");
+  CHECK(network.proxy_for(url("https://g/")) == "socks5h://b");
+  CHECK(network.proxy_for(url("https://h/")).empty());
+  CHECK(NetworkEnvironment{}.proxy_for(url("https://g/")).empty());
 }
 
 TEST_CASE("NO_PROXY takes names, ports, addresses and blocks") {
@@ -80,13 +65,17 @@ TEST_CASE("NO_PROXY takes names, ports, addresses and blocks") {
   }
 }
 
-TEST_CASE("trusted CAs come from the environment, else from where the distribution keeps them") {
-  const auto own = read({{"SSL_CERT_FILE", "/f"}}, {"/etc/ssl/certs/ca-certificates.crt"});
-  CHECK(own.cas.file == "/f");
-  CHECK(own.cas.folder.empty());
-  CHECK(read({{"SSL_CERT_DIR", "/d"}}, {"/etc/ssl/certs/ca-certificates.crt"}).cas.file.empty());
-  CHECK(read({}, {"/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs"}).cas.file ==
-        "/etc/ssl/certs/ca-certificates.crt");
-  CHECK(read({}, {"/etc/pki/tls/certs/ca-bundle.crt"}).cas.file == "/etc/pki/tls/certs/ca-bundle.crt");
-  CHECK(read({}, {"/etc/ssl/certs"}).cas.folder == "/etc/ssl/certs");
+TEST_CASE("trusted CAs are found where the distribution keeps them, a bundle before a folder") {
+  const auto find = [](const std::set<std::string>& there) {
+    return find_trusted_cas([&](const std::string& path) { return there.contains(path); });
+  };
+  for (const char* bundle :
+       {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
+        "/etc/pki/tls/cacert.pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem"}) {
+    CHECK(find({bundle, "/etc/ssl/certs"}).file == bundle);
+    CHECK(find({bundle, "/etc/ssl/certs"}).folder.empty());
+  }
+  CHECK(find({"/etc/ssl/certs"}).folder == "/etc/ssl/certs");
+  CHECK(find({"/etc/pki/tls/certs"}).folder == "/etc/pki/tls/certs");
+  CHECK(find({}).file.empty());
 }
