@@ -14,9 +14,7 @@
 
 #include "common/endpoint.h"
 #include "common/printable.h"
-#include "common/proxy_settings.h"
 #include "common/version.h"
-#include "daemon/config_keys.h"
 #include "daemon/finished_command.h"
 #include "daemon/log.h"
 #include "daemon/process.h"
@@ -27,6 +25,8 @@
 #include "daemon/rpc/activation.h"
 #include "daemon/rpc/server.h"
 #include "daemon/service.h"
+#include "daemon/settings_in_effect.h"
+#include "daemon/settings_reload.h"
 #include "daemon/store/models_dir.h"
 #include "daemon/store_service.h"
 #include "daemon/work_thread.h"
@@ -44,18 +44,8 @@ std::int64_t now_ms() {
   return std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-// What transfers go by, to be shown.
-proto::NetworkSettings shown(const registry::NetworkEnvironment& network) {
-  return {without_user_info(network.http_proxy), without_user_info(network.https_proxy), network.no_proxy,
-          network.cas.file, network.cas.folder};
-}
-
-// What the configuration says goes before what was set over the socket; what it does not say stays.
-queue::Limits limits_of(const Config& config, queue::Limits limits) {
-  limits.rate = config.limit_rate.value_or(limits.rate);
-  limits.connections = config.connections.value_or(limits.connections);
-  limits.parallel_models = config.parallel_models.value_or(limits.parallel_models);
-  return limits;
+TransferSettings settings_of(const Config& config) {
+  return {config.network, config.user_agent, config.mirrors, !config.noprune};
 }
 
 // By a flag or a variable: who does that means this one, whatever the service manager hands over. What a file names is
@@ -162,7 +152,7 @@ Status App::start() {
 
   queue::Limits& limits = loaded->data.limits;
   limits = limits_of(config(), limits);
-  transfers_.configure({config().network, config().user_agent, !config().noprune});
+  transfers_.configure(settings_of(config()));
 
   const auto post = [this](std::function<void()> work) { asio::post(io_, std::move(work)); };
   storage_ = std::make_unique<WorkThread>();
@@ -203,7 +193,9 @@ Status App::start() {
   service.socket = [this] { return server_.socket_path(); };
   service.post = post;
   service.storage = storage;
-  service.describe = [this](proto::DaemonInfo& info) { info.network = shown(config().network); };
+  service.describe = [this](proto::DaemonInfo& info) {
+    describe_settings(info, configured_, {server_.socket_path(), activated_.has_value(), jobs_->queue().limits()});
+  };
   service.history = [this](std::size_t limit, const std::string& model) {
     return own_ == nullptr ? std::vector<store::HistoryEntry>() : own_->ledger->history(limit, model);
   };
@@ -311,25 +303,14 @@ void App::await_hangup() {
 void App::take(Configured fresh) {
   if (stopping_) return;
   spdlog::info("the configuration is read again");
-  for (const ConfigKey& key : config_keys()) {
-    if (key.reloads || key.show(fresh.config) == key.show(config())) continue;
-    fresh.warnings.push_back(fmt::format("{} takes effect when the daemon is started again", key.name));
-  }
-  fresh.config.models_dir = config().models_dir;
-  fresh.config.socket = config().socket;
-  fresh.config.socket_group = config().socket_group;
-  for (const std::string& warning : fresh.warnings) spdlog::warn("{}", printable(warning));
-  // A limit that was set since stays, unless the configuration now says something else than before.
-  Config changed = fresh.config;
-  if (changed.limit_rate == config().limit_rate) changed.limit_rate.reset();
-  if (changed.connections == config().connections) changed.connections.reset();
-  if (changed.parallel_models == config().parallel_models) changed.parallel_models.reset();
-  configured_ = std::move(fresh);
+  Reloaded reloaded = reload_settings(configured_, std::move(fresh), jobs_->queue().limits());
+  configured_ = std::move(reloaded.configured);
+  for (const std::string& warning : configured_.warnings) spdlog::warn("{}", printable(warning));
   set_log_level(config().log_level);
   http_.set_environment(config().network);
-  transfers_.configure({config().network, config().user_agent, !config().noprune});
+  transfers_.configure(settings_of(config()));
   finished_.configure(config().on_finished, config().on_finished_limit);
-  jobs_->set_limits(limits_of(changed, jobs_->queue().limits()), [](const Status& set) {
+  jobs_->set_limits(reloaded.limits, [](const Status& set) {
     if (!set) spdlog::warn("the limits stay as they were: {}", set.error().message);
   });
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <set>
 
 #include "common/printable.h"
 #include "daemon/config_keys.h"
@@ -52,7 +53,16 @@ class Taker {
       }
       value = absolute(value, folder_);
     }
-    if (auto set = key.set(into_.config, value); !set) return set;
+    // Only what is right pushes the list of a weightier place away.
+    Config before = into_.config;
+    if (key.is_list && !seen_.contains(std::string(key.name))) {
+      if (auto cleared = key.set(into_.config, {}); !cleared) return cleared;
+    }
+    if (auto set = key.set(into_.config, value); !set) {
+      into_.config = std::move(before);
+      return set;
+    }
+    seen_.emplace(key.name);
     if (value.empty()) {
       into_.from.erase(std::string(key.name));
     } else {
@@ -65,6 +75,7 @@ class Taker {
   Configured& into_;
   const ConfigPlaces& places_;
   const std::string folder_;
+  std::set<std::string> seen_;
 };
 
 // What is wrong with the line; it is then passed over.

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "common/result.h"
+#include "daemon/registry/mirror.h"
 #include "daemon/registry/network_environment.h"
 
 namespace pullama {
@@ -34,6 +35,7 @@ struct Config {
   std::optional<unsigned> parallel_models;
   std::string user_agent;                // empty: our own
   registry::NetworkEnvironment network;  // proxies and trusted CAs
+  std::vector<registry::Mirror> mirrors;
   bool noprune = false;                  // keep blobs that only a replaced manifest named
   std::vector<std::string> on_finished;  // a command, in words (command_words.h); none: nothing is run
   std::chrono::milliseconds on_finished_limit{std::chrono::minutes(5)};

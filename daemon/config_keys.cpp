@@ -145,6 +145,24 @@ std::string show_cas(const Config& config) {
   return config.network.cas.*Member;
 }
 
+Status set_mirror(Config& config, const std::string& value) {
+  if (value.empty()) {
+    config.mirrors.clear();
+    return {};
+  }
+  auto mirrors = registry::parse_mirrors(value);
+  if (!mirrors) return fail(mirrors.error());
+  config.mirrors.insert(config.mirrors.end(), mirrors->begin(), mirrors->end());
+  return {};
+}
+std::string show_mirror(const Config& config) {
+  std::string text;
+  for (const auto& mirror : config.mirrors) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", mirror.host, mirror.origin);
+  }
+  return text;
+}
+
 Status set_noprune(Config& config, const std::string& value) {
   if (!value.empty() && value != "true" && value != "false") {
     return wrong(fmt::format("{} is neither true nor false", printable(value, 64)));
@@ -253,6 +271,12 @@ constexpr std::array kKeys{
               .show = show_cas<&TrustedCas::folder>,
               .variables = kCaFolder,
               .is_path = true},
+    ConfigKey{.name = "mirror",
+              .form = "\"HOST URL\"",
+              .about = "Ask that registry before this host; repeatable",
+              .set = set_mirror,
+              .show = show_mirror,
+              .is_list = true},
     ConfigKey{.name = "noprune",
               .form = "true|false",
               .about = "Keep blobs that only a replaced manifest named (false)",

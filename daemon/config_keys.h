@@ -1,6 +1,6 @@
 #pragma once
 // Every setting of the daemon, once: its name, what its value looks like, where it may come from, how it is read and
-// how it is shown. --help and the manual page follow this table.
+// how it is shown. --help, the manual page and `pullama daemon status` follow this table.
 
 #include <span>
 #include <string>
@@ -21,6 +21,7 @@ struct ConfigKey {
   std::span<const std::string_view> variables{};  // the first that is set and not empty; none: $PULLAMA_<NAME>
   bool is_path = false;
   bool is_switch = false;  // a variable of Ollama's, which takes every word but a few as true
+  bool is_list = false;    // may be given more than once in one place
   bool is_quoted = false;  // its quotes have a meaning of their own
   bool reloads = true;     // SIGHUP takes a new value
 };

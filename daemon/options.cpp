@@ -37,9 +37,13 @@ tl::expected<Options, EarlyExit> parse_options(std::vector<std::string> argument
   app.add_flag("--version", version);
   app.add_flag("--on-demand", options.on_demand);
   for (const ConfigKey& key : config_keys()) {
-    app.add_option_function<std::string>(flag_of(key), [&options, &key](const std::string& value) {
-      options.settings.push_back({std::string(key.name), value});
-    });
+    auto* flag = app.add_option_function<std::vector<std::string>>(
+        flag_of(key), [&options, &key](const std::vector<std::string>& values) {
+          for (const std::string& value : values) options.settings.push_back({std::string(key.name), value});
+        });
+    flag->type_size(1)->expected(1);
+    flag->multi_option_policy(key.is_list ? CLI::MultiOptionPolicy::TakeAll : CLI::MultiOptionPolicy::Throw);
+    flag->allow_extra_args(false);
   }
   try {
     std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them

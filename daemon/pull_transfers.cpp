@@ -43,10 +43,11 @@ Status PullTransfers::check(const proto::PullOptions& options) {
 }
 
 engine::PullRequest PullTransfers::request(const ModelName& model, const proto::PullOptions& options) const {
-  engine::PullRequest request{.model = model, .ca_file = {}, .user_agent = {}, .manifest_before = {}};
+  engine::PullRequest request{.model = model, .ca_file = {}, .user_agent = {}, .mirrors = {}, .manifest_before = {}};
   {
     const std::lock_guard lock(mutex_);
     request.user_agent = settings_.user_agent;
+    request.mirrors = registry::mirrors_of(settings_.mirrors, model.host());
     request.prune = settings_.prune;
   }
   request.insecure = options.insecure;
@@ -65,6 +66,7 @@ Result<engine::PullRequest> PullTransfers::request(const queue::Job& job) const 
   if (!options) return fail(options.error());
   if (auto usable = check(*options); !usable) return fail(usable.error());
   engine::PullRequest wanted = request(job.model, *options);
+  if (job.kind == queue::JobKind::kPush) wanted.mirrors.clear();  // it is for the registry itself
   if (auto digest = Digest::parse(job.manifest)) wanted.manifest_before = *digest;
   return wanted;
 }

@@ -5,9 +5,11 @@
 #include <atomic>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "daemon/engine/pull.h"
 #include "daemon/engine/push.h"
+#include "daemon/registry/mirror.h"
 #include "daemon/stores.h"
 #include "daemon/transfers.h"
 #include "proto/params.h"
@@ -18,7 +20,8 @@ namespace pullama {
 struct TransferSettings {
   registry::NetworkEnvironment network;
   std::string user_agent;  // empty: our own
-  bool prune = true;       // remove blobs that only a replaced manifest named
+  std::vector<registry::Mirror> mirrors;
+  bool prune = true;  // remove blobs that only a replaced manifest named
 };
 
 class PullTransfers final : public Transfers {

@@ -65,6 +65,13 @@ void fields(V& v, Ref<V, NetworkSettings> n) {
 }
 
 template <class V>
+void fields(V& v, Ref<V, DaemonSetting> s) {
+  v.required("key", s.key);
+  v.required("value", s.value);
+  v.required("from", s.from);
+}
+
+template <class V>
 void fields(V& v, Ref<V, DaemonInfo> i) {
   v.required("version", i.version);
   v.required("protocol", i.protocol);
@@ -79,6 +86,8 @@ void fields(V& v, Ref<V, DaemonInfo> i) {
   v.required("rate", i.rate);
   v.required("limits", i.limits);
   v.optional("network", i.network);
+  v.list("settings", i.settings);
+  v.list("warnings", i.warnings);
 }
 
 template <class V>

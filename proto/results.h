@@ -28,10 +28,17 @@ struct JobCounts {
 };
 void count_job(JobCounts& counts, JobState state);
 
-// What transfers go by, from the daemon's environment; proxies without user and password, empty where there is none.
+// What transfers go by, from the daemon's configuration; proxies without user and password, empty where there is none.
 struct NetworkSettings {
   std::string http_proxy, https_proxy, no_proxy;
   std::string ca_file, ca_dir;  // certificates that are trusted
+};
+
+// One of the daemon's settings, as it is in effect.
+struct DaemonSetting {
+  std::string key;
+  std::string value;  // for reading, without secrets; empty: nothing is set
+  std::string from;   // "--socket", "$OLLAMA_MODELS", "/etc/pullama/pullamad.conf:3", "default", …
 };
 
 struct DaemonInfo {
@@ -48,6 +55,8 @@ struct DaemonInfo {
   double rate = 0;      // bytes a second over all jobs, now
   Limits limits;
   std::optional<NetworkSettings> network;  // daemons before 0.2 do not say
+  std::vector<DaemonSetting> settings;
+  std::vector<std::string> warnings;  // about the configuration
 };
 
 struct PlannedBlob {

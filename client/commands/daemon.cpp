@@ -62,6 +62,11 @@ void show(Context& context, const proto::DaemonInfo& info) {
   row("jobs", count_text(info.jobs));
   row("rate", format_rate(info.rate));
   row("limit", info.limits.rate == 0 ? std::string("none") : format_rate(static_cast<double>(info.limits.rate)));
+  if (!info.settings.empty()) say(context, "");
+  for (const proto::DaemonSetting& setting : info.settings) {
+    say(context, fmt::format("{:<20}{} ({})", setting.key, setting.value.empty() ? "-" : setting.value, setting.from));
+  }
+  for (const std::string& warning : info.warnings) say(context, fmt::format("warning: {}", warning));
 }
 
 int not_yet(Context& context, const char* what) {

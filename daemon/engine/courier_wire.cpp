@@ -98,8 +98,8 @@ Result<CourierHello> decode_hello(std::string_view bytes) {
   const auto digest = Digest::parse(reader.text());
   const auto size_bytes = reader.number();
   registry::NetworkEnvironment network;
-  for (auto* text : {&network.http_proxy, &network.https_proxy, &network.no_proxy, &network.cas.file,
-                     &network.cas.folder}) {
+  for (auto* text :
+       {&network.http_proxy, &network.https_proxy, &network.no_proxy, &network.cas.file, &network.cas.folder}) {
     *text = reader.text();
   }
   if (!reader.is_whole() || !digest) return malformed("first message");

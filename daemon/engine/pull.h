@@ -19,6 +19,7 @@
 #include "daemon/io/clock.h"
 #include "daemon/io/file_system.h"
 #include "daemon/registry/http.h"
+#include "daemon/registry/mirror.h"
 #include "daemon/registry/network_environment.h"
 #include "daemon/store/ledger.h"
 
@@ -63,8 +64,9 @@ struct PullRequest {
   std::uint64_t rate_bytes_per_second = 0;  // this job's; 0: none
   std::string ca_file{};
   std::string user_agent{};
-  bool prune = true;   // remove blobs that only the manifest named which this one replaces
-  bool force = false;  // start although the disk looks too small
+  std::vector<registry::Mirror> mirrors{};  // of the model's host
+  bool prune = true;                        // remove blobs that only the manifest named which this one replaces
+  bool force = false;                       // start although the disk looks too small
   std::chrono::milliseconds checkpoint_interval{1000};  // of a blob under way
   std::optional<Digest> manifest_before{};              // of an earlier run of the same job: a difference is reported
 };

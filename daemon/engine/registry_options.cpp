@@ -9,6 +9,7 @@ registry::RegistryOptions registry_options(const PullRequest& request, ProgressS
   result.insecure = request.insecure;
   result.ca_file = request.ca_file;
   result.user_agent = request.user_agent;
+  result.mirrors = request.mirrors;
   result.request_timeout = request.request_timeout;
   result.on_request = [&sink](const registry::RequestTrace& trace) { sink.report(RequestDone{trace}); };
   result.on_token_refresh = [&sink](int attempt) {

@@ -1,9 +1,13 @@
 #include "daemon/registry/registry.h"
 
+#include <atomic>
+#include <map>
+
 #include "daemon/registry/ascii.h"
 #include "daemon/registry/blob_source.h"
 #include "daemon/registry/chunksums.h"
 #include "daemon/registry/error_text.h"
+#include "daemon/registry/mirrored_blob.h"
 #include "daemon/registry/requester.h"
 #include "daemon/registry/response.h"
 #include "daemon/registry/upload.h"
@@ -12,6 +16,26 @@ namespace pullama::registry {
 
 // Without a requester where the host is no host: every call says so.
 struct Registry::Impl {
+  struct MirrorOf {
+    MirrorOf(Http& http, const io::Clock& clock, const Credentials& credentials, std::string host,
+             RegistryOptions options)
+        : registry(http, clock, credentials, std::move(host), std::move(options)) {}
+    Registry registry;
+    std::atomic<bool> is_down{false};
+  };
+
+  // Of the first mirror that answers; nothing where none does.
+  template <class T>
+  std::optional<T> from_mirrors(const std::function<Outcome<T>(Registry&)>& ask_for, const std::stop_token& stop) {
+    for (const auto& mirror : mirrors) {
+      if (mirror->is_down || stop.stop_requested()) continue;
+      auto answer = ask_for(mirror->registry);
+      if (answer) return std::move(*answer);
+      if (answer.error().http_status == 0 && answer.error().kind != Fault::Kind::kStopped) mirror->is_down = true;
+    }
+    return std::nullopt;
+  }
+
   Impl(Http& transport, const io::Clock& time, const Credentials& credentials, std::string name,
        RegistryOptions options)
       : http(transport), clock(time), host(std::move(name)), ca_file(options.ca_file) {
@@ -20,6 +44,13 @@ struct Registry::Impl {
       problem =
           make_fault(Fault::Kind::kPermanent, ErrorCode::kInvalidArgument, "'" + host + "' is not a registry's host");
       return;
+    }
+    for (const Mirror& mirror : options.mirrors) {
+      RegistryOptions theirs = options;
+      theirs.mirrors.clear();
+      theirs.insecure = mirror.origin.starts_with("http://");
+      const std::string address = mirror.origin.substr(mirror.origin.find("//") + 2);
+      mirrors.push_back(std::make_unique<MirrorOf>(http, clock, credentials, address, std::move(theirs)));
     }
     requester.emplace(clock, credentials, std::move(*url), std::move(options));
   }
@@ -38,6 +69,10 @@ struct Registry::Impl {
   Http& http;
   const io::Clock& clock;
   const std::string host, ca_file;
+  std::vector<std::unique_ptr<MirrorOf>> mirrors;
+  std::mutex progress_mutex;  // guards the next
+  std::map<Digest, std::shared_ptr<MirrorProgress>> progress;
+  std::atomic<bool> origin_spoke{false};  // the manifest is its own: so may the chunksums be
   std::optional<Requester> requester;
   Fault problem;
 };
@@ -80,6 +115,9 @@ std::unique_ptr<HttpConnection> Registry::connect() { return impl_->http.connect
 Outcome<manifest::Manifest> Registry::fetch_manifest(HttpConnection& connection, const ModelName& name,
                                                      std::stop_token stop) {
   if (!impl_->requester) return tl::unexpected(impl_->problem);
+  auto mirrored = impl_->from_mirrors<manifest::Manifest>(
+      [&](Registry& mirror) { return mirror.fetch_manifest(connection, name, stop); }, stop);
+  if (mirrored) return std::move(*mirrored);
   auto& requester = *impl_->requester;
   auto ask = impl_->ask(name, "/manifests/" + name.tag());
   ask.headers = {{"Accept", std::string(manifest::kMediaType)}};
@@ -90,6 +128,7 @@ Outcome<manifest::Manifest> Registry::fetch_manifest(HttpConnection& connection,
   }
   if (!text) return tl::unexpected(text.error());
   if (text->answer.head.status != 200) return tl::unexpected(impl_->manifest_refused(name, *text));
+  impl_->origin_spoke = true;
   return impl_->accept(name, std::move(*text));
 }
 
@@ -154,6 +193,10 @@ Outcome<std::optional<std::vector<Chunksum>>> Registry::fetch_chunksums(HttpConn
                                                                         std::stop_token stop) {
   using Found = std::optional<std::vector<Chunksum>>;
   if (!impl_->requester) return tl::unexpected(impl_->problem);
+  // A mirror that has none is no reason to ask the origin: machines behind one may have no other way.
+  auto mirrored = impl_->from_mirrors<Found>(
+      [&](Registry& mirror) { return mirror.fetch_chunksums(connection, name, digest, size_bytes, stop); }, stop);
+  if (mirrored && (*mirrored || !impl_->origin_spoke)) return std::move(*mirrored);
   auto text =
       impl_->requester->send_text(connection, impl_->ask(name, "/chunksums/" + digest.str()), kMaxChunksumsBytes, stop);
   if (!text && text.error().kind == Fault::Kind::kStopped) return tl::unexpected(text.error());
@@ -164,7 +207,17 @@ Outcome<std::optional<std::vector<Chunksum>>> Registry::fetch_chunksums(HttpConn
 
 std::unique_ptr<BlobSource> Registry::blob(const ModelName& name, const Digest& digest, std::uint64_t size_bytes) {
   if (!impl_->requester) return std::make_unique<NoBlobSource>(impl_->problem, impl_->host);
-  return std::make_unique<RegistryBlobSource>(*impl_->requester, name.repository(), digest, size_bytes);
+  auto origin = std::make_unique<RegistryBlobSource>(*impl_->requester, name.repository(), digest, size_bytes);
+  if (impl_->mirrors.empty()) return origin;
+  std::vector<MirroredBlob::Place> places;
+  for (const auto& mirror : impl_->mirrors) {
+    places.push_back({mirror->registry.blob(name, digest, size_bytes), &mirror->is_down});
+  }
+  places.push_back({std::move(origin), nullptr});
+  const std::lock_guard lock(impl_->progress_mutex);
+  auto& progress = impl_->progress[digest];
+  if (!progress) progress = std::make_shared<MirrorProgress>();
+  return std::make_unique<MirroredBlob>(std::move(places), progress);
 }
 
 std::unique_ptr<Uploads> Registry::uploads(const ModelName& name) {

@@ -20,6 +20,7 @@
 #include "daemon/manifest/manifest.h"
 #include "daemon/registry/fault.h"
 #include "daemon/registry/http.h"
+#include "daemon/registry/mirror.h"
 
 namespace pullama::registry {
 
@@ -49,6 +50,9 @@ struct RegistryOptions {
   bool push = false;      // tokens that may also push
   std::string ca_file{};
   std::string user_agent{};  // empty: pullama/<version>
+  // Of this host, asked before it in their order; only what has the right digest is taken. One that cannot be reached
+  // is left alone for the life of the Registry.
+  std::vector<Mirror> mirrors{};
   std::chrono::milliseconds request_timeout{std::chrono::minutes(30)};
   std::function<void(const RequestTrace&)> on_request;  // from any thread; may be empty
   std::function<void(int attempt)> on_token_refresh;    // a token replaced one that was refused; may be empty

@@ -34,7 +34,7 @@ install(FILES systemd/system/ollama.conf DESTINATION ${CMAKE_INSTALL_DATADIR}/pu
 install(FILES systemd/system/sysusers.conf DESTINATION ${CMAKE_INSTALL_DATADIR}/pullama)
 
 install(FILES packaging/pullamad.conf DESTINATION ${docs}/examples)
-install(FILES README.md SECURITY.md proto/PROTOCOL.md daemon/DESIGN.md DESTINATION ${docs})
+install(FILES README.md SECURITY.md proto/PROTOCOL.md daemon/DESIGN.md packaging/fleet.md DESTINATION ${docs})
 install(FILES packaging/launchd/io.pullama.pullamad.plist DESTINATION ${docs}/examples)
 pullama_gzip(${CMAKE_SOURCE_DIR}/CHANGELOG.md changelog)
 install(FILES ${made}/changelog.gz DESTINATION ${docs})

@@ -2,9 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
 
 #include "daemon/config_keys.h"
+#include "daemon/settings_in_effect.h"
 
 using namespace pullama;
 using Words = std::vector<std::string>;
@@ -157,10 +159,24 @@ TEST_CASE("CAs are found where nobody names any") {
   CHECK(configured({{"p", "ca_file = /f"}})->config.network.cas.file == "/f");
 }
 
+TEST_CASE("mirrors add up within one place; a weightier place replaces them") {
+  const std::string two = "mirror = \"r.example https://a:5000\"\nmirror = s.example http://b/\n";
+  const auto file = configured({{"p", two}});
+  REQUIRE(file->config.mirrors.size() == 2);
+  CHECK(file->config.mirrors[1] == registry::Mirror{"s.example", "http://b"});
+  CHECK(configured({{"p", two}}, {{"PULLAMA_MIRROR", "r.example https://c"}})->config.mirrors.size() == 1);
+  CHECK(configured({{"p", two}}, {}, {{"mirror", "r https://c, r https://d"}})->config.mirrors.size() == 2);
+  CHECK(configured({{"p", two}}, {{"PULLAMA_MIRROR", ""}})->config.mirrors.empty());
+  const auto broken = configured({{"p", two}, {"q", "mirror = nonsense"}});
+  CHECK(broken->config.mirrors.size() == 2);
+  CHECK(broken->warnings.size() == 1);
+}
+
 TEST_CASE("values out of their range are wrong") {
   for (const char* line : {"connections = 17", "connections = 0", "connections = -1", "parallel_models = 0",
                            "parallel_models = auto", "limit_rate = fast", "idle_time = 0s", "idle_time = soon",
-                           "log_level = loud", "user_agent = a\tb", "socket = rel"}) {
+                           "log_level = loud", "user_agent = a\tb", "mirror = r ftp://x", "socket = rel",
+                           "mirror = r https://x/path", "mirror = r https://u:p@x", "mirror = a/b https://x"}) {
     CAPTURE(line);
     CHECK(configured({{"p", line}})->warnings.size() == 1);
   }
@@ -179,4 +195,23 @@ TEST_CASE("unused blobs are removed unless OLLAMA_NOPRUNE says otherwise, read a
   }
   CHECK(configured({{"p", "noprune = true"}})->config.noprune);
   CHECK(configured({{"p", "noprune = no"}})->warnings.size() == 1);
+}
+
+TEST_CASE("what is in effect: limits that were set since, a socket that was handed over, no secrets") {
+  const auto result = configured({{"/p", "limit_rate = 5M\nconnections = 2\non_finished = tell token=hush\n"}});
+  const auto settings = settings_in_effect(*result, {"/run/s", true, {5'000'000, 3, 1}});
+  REQUIRE(settings.size() == config_keys().size());
+  const auto find = [&](const std::string& key) {
+    return *std::find_if(settings.begin(), settings.end(), [&](const auto& setting) { return setting.key == key; });
+  };
+  CHECK(find("limit_rate").value == "5.0 MB/s");
+  CHECK(find("limit_rate").from == "/p:1");
+  CHECK(find("connections").value == "3");
+  CHECK(find("connections").from == "limits.set");
+  CHECK(find("parallel_models").from == "default");
+  CHECK(find("socket").value == "/run/s");
+  CHECK(find("socket").from == "the service manager");
+  CHECK(find("ca_file").from == "found");
+  CHECK(find("user_agent").value.find("pullama") != std::string::npos);
+  CHECK(find("on_finished").value.find("hush") == std::string::npos);
 }

@@ -30,7 +30,11 @@ TEST_CASE("flags are read in both forms; each setting has one") {
   CHECK_FALSE(parse_options({})->on_demand);
 }
 
-TEST_CASE("a flag is given once") { CHECK_FALSE(parse_options({"--socket", "/a", "--socket", "/b"})); }
+TEST_CASE("only a list may be given twice, and a flag takes one value") {
+  CHECK(settings_of({"--mirror", "a", "--mirror=b"}).size() == 2);
+  CHECK_FALSE(parse_options({"--socket", "/a", "--socket", "/b"}));
+  CHECK_FALSE(parse_options({"--mirror", "a", "b"}));
+}
 
 TEST_CASE("a wrong word is one line that names it, exit 1") {
   const std::vector<std::string> wrong[] = {{"--sockets", "/s"},  {"extra"},     {"--socket"}, {"--socket", ""},

@@ -5,10 +5,12 @@
 
 #include "daemon/command_words.h"
 #include "daemon/config.h"
+#include "daemon/config_keys.h"
 #include "daemon/engine/checkpoint.h"
 #include "daemon/engine/ollama_partial.h"
 #include "daemon/queue/queue.h"
 #include "daemon/queue/queue_codec.h"
+#include "daemon/registry/mirror.h"
 #include "tests/fuzz/targets.h"
 
 namespace pullama::fuzz {
@@ -88,9 +90,16 @@ void queue(std::string_view input) {
 
 void config(std::string_view input) {
   const ConfigFile file{"/etc/pullama/pullamad.conf", std::string(input)};
-  const auto configured = configure(std::span(&file, 1), [](const std::string&) { return std::nullopt; }, {});
+  const auto nothing_set = [](const std::string&) -> std::optional<std::string> { return std::nullopt; };
+  const auto nothing_there = [](const std::string&) { return false; };
+  const pullama::ConfigPlaces places{"/here", "/home/mia", nothing_there};
+  const auto configured = configure(std::span(&file, 1), nothing_set, {}, places);
   must(configured.has_value(), "a file that is wrong keeps nobody from starting");
   must(configured->config.on_finished_limit.count() > 0, "a limit has a limit");
+  must(configured->config.models_dir.starts_with('/'), "the models dir is absolute");
+  for (const auto& key : pullama::config_keys()) static_cast<void>(key.show(configured->config));
+  const auto mirrors = pullama::registry::parse_mirrors(input);
+  if (mirrors) must(!mirrors->empty() || input.empty(), "a mirror is one");
   const auto words = split_command(input);
   if (words) must(words->size() <= 256, "a command's words are limited");
 }

@@ -71,7 +71,7 @@ class ClientPageTest(unittest.TestCase):
 class DaemonPagesTest(unittest.TestCase):
     def setUp(self):
         self.help = run(os.environ["PULLAMAD"], "--help").stdout
-        self.keys = {flag[2:].replace("-", "_") for flag in WORD.findall(self.help.split("\nSettings:\n")[1].split("\n\n")[0])}
+        self.keys = {flag.replace("-", "_") for flag in re.findall(r"^ +--([a-z-]+)", self.help.split("\nSettings:\n")[1].split("\n\n")[0], re.M)}
 
     def test_every_flag_stands_in_the_page_and_the_other_way_round(self):
         flags = set(WORD.findall(self.help.split("\n\nThe same in files")[0]))

@@ -78,8 +78,8 @@ struct CourierFixture : PushFixture {
 }  // namespace
 
 TEST_CASE("what a courier is told and says comes over whole, or is refused") {
-  const CourierHello hello{"/models", "/ca.pem", kDigest, 1ULL << 40,
-                           {"http://p:1", "http://u:s@p:2", "localhost", {"/all.pem", "/certs"}}};
+  const CourierHello hello{
+      "/models", "/ca.pem", kDigest, 1ULL << 40, {"http://p:1", "http://u:s@p:2", "localhost", {"/all.pem", "/certs"}}};
   const auto told = decode_hello(encode(hello));
   REQUIRE(told);
   CHECK(told->models_dir == hello.models_dir);
