@@ -29,6 +29,7 @@
 #include "daemon/settings_reload.h"
 #include "daemon/store/models_dir.h"
 #include "daemon/store_service.h"
+#include "daemon/user_key.h"
 #include "daemon/work_thread.h"
 
 namespace pullama {
@@ -196,6 +197,7 @@ Status App::start() {
   service.describe = [this](proto::DaemonInfo& info) {
     describe_settings(info, configured_, {server_.socket_path(), activated_.has_value(), jobs_->queue().limits()});
   };
+  service.key = [this](bool create) { return user_key(credentials_.paths(), create); };
   service.history = [this](std::size_t limit, const std::string& model) {
     return own_ == nullptr ? std::vector<store::HistoryEntry>() : own_->ledger->history(limit, model);
   };

@@ -51,6 +51,9 @@ void Service::add_methods(rpc::Dispatcher& dispatcher) {
   dispatcher.add<proto::NoParams>(method::kDaemonInfo, [this](auto, Session&, Reply reply) { info(std::move(reply)); });
   dispatcher.add<proto::ShutdownParams>(
       method::kDaemonShutdown, [this](auto params, Session&, Reply reply) { shutdown(params, std::move(reply)); });
+  dispatcher.add<proto::KeyParams>(method::kDaemonKey, [this](auto params, Session&, Reply reply) {
+    answer_from_storage<proto::KeyResult>(std::move(reply), [this, params] { return config_.key(params.create); });
+  });
   const auto add_start = [&](std::string_view name, queue::JobKind kind) {
     dispatcher.add<proto::StartParams>(name, [this, kind](auto params, Session& session, Reply reply) {
       start(kind, std::move(params), session, std::move(reply));

@@ -25,7 +25,8 @@ struct ServiceConfig {
   std::function<std::vector<store::HistoryEntry>(std::size_t limit, const std::string& model)>
       history;  // storage thread
   std::function<void(bool graceful)> shut_down;
-  std::function<void(proto::DaemonInfo&)> describe;  // adds what is in effect
+  std::function<void(proto::DaemonInfo&)> describe;          // adds what is in effect
+  std::function<Result<proto::KeyResult>(bool create)> key;  // storage thread
 };
 
 // The models dir that a request means: `wanted` normalised, or the daemon's own. kInvalidArgument for a relative path.

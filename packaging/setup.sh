@@ -13,7 +13,7 @@ build='g++ cmake ninja-build pkg-config git ca-certificates
 demo='docker-registry curl python3 openssl'
 tests='ccache libcpp-httplib-dev doctest-dev clang-14 libclang-rt-14-dev clang-format-14
  nginx-light apache2-utils python3-jsonschema tmux strace jq procps iproute2 util-linux
- man-db zsh fish lintian systemd'
+ man-db zsh fish lintian systemd openssh-client'
 bench='aria2 skopeo wget iptables ethtool'
 
 what=all ask=yes

@@ -7,14 +7,14 @@ namespace pullama::proto {
 namespace {
 
 constexpr std::array kMethods{
-    method::kDaemonInfo,  method::kDaemonShutdown, method::kDaemonDoctor,    method::kPullStart,
-    method::kPushStart,   method::kJobList,        method::kJobGet,          method::kJobPause,
-    method::kJobResume,   method::kJobCancel,      method::kQueueAdd,        method::kQueueList,
-    method::kQueueRemove, method::kQueueMove,      method::kQueueRetry,      method::kQueueClear,
-    method::kQueueStart,  method::kQueueStop,      method::kEventsSubscribe, method::kEventsUnsubscribe,
-    method::kStoreList,   method::kStoreShow,      method::kStoreRemove,     method::kStoreCopy,
-    method::kStoreClean,  method::kStoreOutdated,  method::kStoreVerify,     method::kStoreUpdate,
-    method::kLimitsGet,   method::kLimitsSet,      method::kHistoryList,
+    method::kDaemonInfo,        method::kDaemonShutdown, method::kDaemonDoctor,  method::kDaemonKey,
+    method::kPullStart,         method::kPushStart,      method::kJobList,       method::kJobGet,
+    method::kJobPause,          method::kJobResume,      method::kJobCancel,     method::kQueueAdd,
+    method::kQueueList,         method::kQueueRemove,    method::kQueueMove,     method::kQueueRetry,
+    method::kQueueClear,        method::kQueueStart,     method::kQueueStop,     method::kEventsSubscribe,
+    method::kEventsUnsubscribe, method::kStoreList,      method::kStoreShow,     method::kStoreRemove,
+    method::kStoreCopy,         method::kStoreClean,     method::kStoreOutdated, method::kStoreVerify,
+    method::kStoreUpdate,       method::kLimitsGet,      method::kLimitsSet,     method::kHistoryList,
 };
 
 }  // namespace

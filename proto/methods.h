@@ -11,6 +11,7 @@ namespace method {
 inline constexpr std::string_view kDaemonInfo = "daemon.info";                // NoParams → DaemonInfo
 inline constexpr std::string_view kDaemonShutdown = "daemon.shutdown";        // ShutdownParams → NoResult
 inline constexpr std::string_view kDaemonDoctor = "daemon.doctor";            // MaintenanceParams → StartResult
+inline constexpr std::string_view kDaemonKey = "daemon.key";                  // KeyParams → KeyResult
 inline constexpr std::string_view kPullStart = "pull.start";                  // StartParams → StartResult
 inline constexpr std::string_view kPushStart = "push.start";                  // StartParams → StartResult
 inline constexpr std::string_view kJobList = "job.list";                      // JobListParams → JobList

@@ -39,6 +39,11 @@ void fields(V& v, Ref<V, ShutdownParams> p) {
 }
 
 template <class V>
+void fields(V& v, Ref<V, KeyParams> p) {
+  v.flag("create", p.create);
+}
+
+template <class V>
 void fields(V& v, Ref<V, StartParams> p) {
   v.required("model", p.model);
   v.object("options", p.options);
@@ -217,6 +222,7 @@ void fields(V& v, Ref<V, HistoryListParams> p) {
 PULLAMA_STRICT_MESSAGE(PullOptions)
 PULLAMA_STRICT_MESSAGE(NoParams)
 PULLAMA_STRICT_MESSAGE(ShutdownParams)
+PULLAMA_STRICT_MESSAGE(KeyParams)
 PULLAMA_STRICT_MESSAGE(StartParams)
 PULLAMA_STRICT_MESSAGE(JobListParams)
 PULLAMA_STRICT_MESSAGE(JobParams)

@@ -45,6 +45,10 @@ struct ShutdownParams {
   bool graceful = true;
 };
 
+struct KeyParams {      // daemon.key
+  bool create = false;  // where there is none
+};
+
 struct StartParams {  // pull.start, push.start
   std::string model;
   PullOptions options;

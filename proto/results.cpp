@@ -91,6 +91,14 @@ void fields(V& v, Ref<V, DaemonInfo> i) {
 }
 
 template <class V>
+void fields(V& v, Ref<V, KeyResult> r) {
+  v.required("path", r.path);
+  v.required("user", r.user);
+  v.required("public_key", r.public_key);
+  v.flag("created", r.created);
+}
+
+template <class V>
 void fields(V& v, Ref<V, PlannedBlob> b) {
   v.required("digest", b.digest);
   v.required("size", b.size);
@@ -231,6 +239,7 @@ void fields(V& v, Ref<V, SubscribeResult> r) {
 PULLAMA_MESSAGE(NoResult)
 PULLAMA_MESSAGE(Limits)
 PULLAMA_MESSAGE(DaemonInfo)
+PULLAMA_MESSAGE(KeyResult)
 PULLAMA_MESSAGE(PullPlan)
 PULLAMA_MESSAGE(StartResult)
 PULLAMA_MESSAGE(JobSnapshot)

@@ -59,6 +59,13 @@ struct DaemonInfo {
   std::vector<std::string> warnings;  // about the configuration
 };
 
+struct KeyResult {         // daemon.key
+  std::string path;        // of the private half
+  std::string user;        // whose it is: the daemon's
+  std::string public_key;  // "ssh-ed25519 AAAA…"
+  bool created = false;    // just now
+};
+
 struct PlannedBlob {
   Digest digest = Digest::from_bytes({});
   std::uint64_t size = 0;

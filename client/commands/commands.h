@@ -43,11 +43,12 @@ int run_verify(Context& context);
 int run_outdated(Context& context);
 int run_update(Context& context);
 int run_doctor(Context& context);
+// key.cpp
+int run_key(Context& context);
 // daemon.cpp
 int run_daemon_status(Context& context);
 int run_daemon_start(Context& context);
 int run_daemon_stop(Context& context);
-int run_key(Context& context);
 int run_completion(Context& context);
 
 // After a command, on standard error: that the daemon is of another version; how many transfers wait in a daemon that

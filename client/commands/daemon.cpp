@@ -64,14 +64,10 @@ void show(Context& context, const proto::DaemonInfo& info) {
   row("limit", info.limits.rate == 0 ? std::string("none") : format_rate(static_cast<double>(info.limits.rate)));
   if (!info.settings.empty()) say(context, "");
   for (const proto::DaemonSetting& setting : info.settings) {
-    say(context, fmt::format("{:<20}{} ({})", setting.key, setting.value.empty() ? "-" : setting.value, setting.from));
+    const std::string value = setting.value.empty() ? "-" : printable(setting.value, 500);
+    say(context, fmt::format("{:<20}{} ({})", printable(setting.key, 64), value, printable(setting.from, 500)));
   }
-  for (const std::string& warning : info.warnings) say(context, fmt::format("warning: {}", warning));
-}
-
-int not_yet(Context& context, const char* what) {
-  return report(
-      context, Error{ErrorCode::kUnsupported, fmt::format("{} is not there yet in version {}", what, kVersion), {}, 0});
+  for (const std::string& warning : info.warnings) say(context, "warning: " + printable(warning, 500));
 }
 
 }  // namespace
@@ -140,7 +136,5 @@ int run_daemon_stop(Context& context) {
   }
   return 0;
 }
-
-int run_key(Context& context) { return not_yet(context, "pullama key"); }
 
 }  // namespace pullama::client

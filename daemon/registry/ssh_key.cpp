@@ -156,11 +156,23 @@ Finding read_pem(std::string_view pem, const std::string& path, Seed& seed, std:
   return label == "PRIVATE KEY" ? read_pkcs8(der.text, seed) : read_openssh(der.text, path, seed, public_half);
 }
 
-std::string public_blob(std::span<const unsigned char> key) {
-  std::string blob("\0\0\0\x0b", 4);
-  blob += kType;
-  blob += std::string("\0\0\0\x20", 4);
-  blob.append(key.begin(), key.end());
+void append_number(std::string& out, std::uint32_t value) {
+  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(value >> shift & 0xff);
+}
+
+void append_field(std::string& out, std::string_view bytes) {
+  append_number(out, static_cast<std::uint32_t>(bytes.size()));
+  out += bytes;
+}
+
+std::string_view text_of(std::span<const unsigned char> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::string public_blob(std::string_view key) {
+  std::string blob;
+  append_field(blob, kType);
+  append_field(blob, key);
   return blob;
 }
 
@@ -187,7 +199,18 @@ Result<std::unique_ptr<SshKey>> SshKey::parse(std::string_view pem, const std::s
   }
   sodium_memzero(seed.data(), seed.size());
   if (!finding.problem.empty()) return unusable(path, finding);
-  key->public_text_ = base64(public_blob(derived));
+  key->public_text_ = base64(public_blob(text_of(derived)));
+  return key;
+}
+
+Result<std::unique_ptr<SshKey>> SshKey::generate() {
+  if (!sodium_ready()) return fail(ErrorCode::kInternal, "libsodium cannot be initialised");
+  std::unique_ptr<SshKey> key(new SshKey);
+  std::array<unsigned char, crypto_sign_PUBLICKEYBYTES> derived{};
+  if (crypto_sign_keypair(derived.data(), key->secret_.data()) != 0) {
+    return fail(ErrorCode::kInternal, "no key can be made: libsodium refuses");
+  }
+  key->public_text_ = base64(public_blob(text_of(derived)));
   return key;
 }
 
@@ -202,6 +225,44 @@ Result<std::unique_ptr<SshKey>> SshKey::load(const std::string& path) {
     return unusable(path, {"may be read by every user of this machine", "run 'chmod 600 " + path + "'"});
   }
   return parse(content.text, path);
+}
+
+std::string SshKey::public_line() const { return std::string(kType) + " " + public_text_; }
+
+std::string SshKey::openssh_text() const {
+  // Room for all of it: what grows leaves copies behind.
+  constexpr std::size_t kRoom = 1024;
+  constexpr std::size_t kLine = 70;
+  const auto pair = text_of(secret_);
+  const auto public_half = pair.substr(crypto_sign_SEEDBYTES);
+  Secret inner, outer;
+  inner.text.reserve(kRoom);
+  outer.text.reserve(kRoom);
+  const std::uint32_t check = randombytes_random();
+  append_number(inner.text, check);
+  append_number(inner.text, check);
+  append_field(inner.text, kType);
+  append_field(inner.text, public_half);
+  append_field(inner.text, pair);
+  append_field(inner.text, "");
+  for (char padding = 1; inner.text.size() % 8 != 0; ++padding) inner.text += padding;
+  outer.text += kMagic;
+  append_field(outer.text, "none");
+  append_field(outer.text, "none");
+  append_field(outer.text, "");
+  append_number(outer.text, 1);
+  append_field(outer.text, public_blob(public_half));
+  append_field(outer.text, inner.text);
+  const Secret body{base64(outer.text)};
+  std::string text;
+  text.reserve(kRoom);
+  text += "-----BEGIN OPENSSH PRIVATE KEY-----\n";
+  for (std::size_t at = 0; at < body.text.size(); at += kLine) {
+    text.append(body.text, at, kLine);
+    text += '\n';
+  }
+  text += "-----END OPENSSH PRIVATE KEY-----\n";
+  return text;
 }
 
 SshKey::~SshKey() { sodium_memzero(secret_.data(), secret_.size()); }

@@ -23,6 +23,7 @@ const std::vector<MethodRow>& method_rows() {
       {method::kDaemonInfo, round_trip<NoParams>, round_trip<DaemonInfo>},
       {method::kDaemonShutdown, round_trip<ShutdownParams>, round_trip<NoResult>},
       {method::kDaemonDoctor, round_trip<MaintenanceParams>, round_trip<StartResult>},
+      {method::kDaemonKey, round_trip<KeyParams>, round_trip<KeyResult>},
       {method::kPullStart, round_trip<StartParams>, round_trip<StartResult>},
       {method::kPushStart, round_trip<StartParams>, round_trip<StartResult>},
       {method::kJobList, round_trip<JobListParams>, round_trip<JobList>},

@@ -194,6 +194,22 @@ TEST_CASE("a key file that others may read, or that is none, is refused") {
   CHECK(folder.error().message.find("not a regular file") != std::string::npos);
 }
 
+TEST_CASE("a key of ours is read again as OpenSSH's, and signs the same") {
+  const auto made = SshKey::generate();
+  REQUIRE(made);
+  const std::string text = (*made)->openssh_text();
+  CHECK(text.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAA"));
+  CHECK(text.ends_with("\n-----END OPENSSH PRIVATE KEY-----\n"));
+  const auto read = SshKey::parse(text, "/k");
+  REQUIRE(read);
+  CHECK((*read)->public_text() == (*made)->public_text());
+  CHECK((*read)->sign("message") == (*made)->sign("message"));
+  CHECK((*made)->public_line() == "ssh-ed25519 " + (*made)->public_text());
+  const auto other = SshKey::generate();
+  REQUIRE(other);
+  CHECK((*other)->public_text() != (*made)->public_text());
+}
+
 TEST_CASE("a nonce is 22 characters and new each time") {
   const auto nonce = random_nonce();
   CHECK(nonce.size() == 22);
