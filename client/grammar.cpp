@@ -41,7 +41,8 @@ constexpr std::array kCommands{
                 "a model or a job"},
     CommandRule{Command::kLimit, "limit", "[RATE|off]", "show or set the bandwidth limit", Operand::kRate, 0, 1, ""},
     CommandRule{Command::kHistory, "history", "[MODEL]", "finished transfers", Operand::kModel, 0, 1, ""},
-    CommandRule{Command::kDoctor, "doctor", "", "what may be wrong, and the remedy", Operand::kNone, 0, 0, ""},
+    CommandRule{Command::kDoctor, "doctor", "[MODEL...]", "what may be wrong, and the remedy", Operand::kModel, 0,
+                kNoUpperBound, ""},
     CommandRule{Command::kKey, "key", "[create]", "the public key that the registry knows", Operand::kKeyVerb, 0, 1,
                 ""},
     CommandRule{Command::kDaemonStatus, "daemon status", "", "the daemon, and what is in effect", Operand::kNone, 0, 0,
@@ -63,10 +64,12 @@ constexpr CommandSet kShown = set_of(Command::kPull) | set_of(Command::kPush) | 
                               set_of(Command::kVerify) | set_of(Command::kWatch) | set_of(Command::kQueueStart);
 constexpr CommandSet kJobsOfOurs =
     set_of(Command::kPull) | set_of(Command::kPush) | set_of(Command::kUpdate) | set_of(Command::kQueueStart);
+// What asks a registry at all.
+constexpr CommandSet kAsking = kTransfers | set_of(Command::kDoctor);
 constexpr CommandSet kShow = set_of(Command::kShow), kClean = set_of(Command::kClean);
 
 constexpr std::array kFlags{
-    FlagRule{Flag::kInsecure, "insecure", 0, "", "http:// instead of https://", kTransfers},
+    FlagRule{Flag::kInsecure, "insecure", 0, "", "http:// instead of https://", kAsking},
     FlagRule{Flag::kModelsDir, "models-dir", 0, "DIR", "storage root ($OLLAMA_MODELS, ~/.ollama/models)", kEvery},
     FlagRule{Flag::kQuiet, "quiet", 0, "", "one summary line", kShown},
     FlagRule{Flag::kVerbose, "verbose", 0, "", "checkpoint saves, HTTP details, chunk boundaries", kShown},
@@ -79,7 +82,7 @@ constexpr std::array kFlags{
     FlagRule{Flag::kForce, "force", 0, "", "start although the disk looks too small", kTransfers},
     FlagRule{Flag::kConnections, "connections", 0, "N", "connections to one blob, 1 to 16 (auto)", kTransfers},
     FlagRule{Flag::kLimitRate, "limit-rate", 0, "RATE", "this transfer's bandwidth limit: 5M, 800k", kTransfers},
-    FlagRule{Flag::kCaFile, "ca-file", 0, "FILE", "CA certificates to trust (the system's)", kTransfers},
+    FlagRule{Flag::kCaFile, "ca-file", 0, "FILE", "CA certificates to trust (the system's)", kAsking},
     FlagRule{Flag::kDryRun, "dry-run", 0, "", "only say what would happen",
              set_of(Command::kPull) | set_of(Command::kPush) | set_of(Command::kRemove) | kClean},
     FlagRule{Flag::kDetach, "detach", 'd', "", "return at once", kJobsOfOurs},

@@ -210,8 +210,18 @@ Status App::start() {
         post([this, entry] { finished_.run(entry); });
       });
   upkeep_ = std::make_unique<Upkeep>(UpkeepPorts{publish, post});
-  store_service_ = std::make_unique<StoreService>(*jobs_, *upkeep_, *maintenance_, stores_,
-                                                  StoreServiceConfig{config().models_dir, post, storage, publish});
+  const auto patient = [this] {
+    return Patient{stores_,
+                   http_,
+                   clock_,
+                   configured_,
+                   credentials_.paths().key_file,
+                   server_.socket_path(),
+                   activated_.has_value()};
+  };
+  store_service_ =
+      std::make_unique<StoreService>(*jobs_, *upkeep_, *maintenance_, stores_,
+                                     StoreServiceConfig{config().models_dir, post, storage, publish, patient});
   store_service_->add_methods(dispatcher_);
   service_ = std::make_unique<Service>(*jobs_, *upkeep_, stores_, hub_, std::move(service));
   service_->add_methods(dispatcher_);
@@ -261,6 +271,7 @@ void App::run() {
   writer_->stop();
   storage_->stop();
   spdlog::info("stopped");
+  if (checks_left_behind() > 0) leave_now(0);  // they may still use what would be tidied up here
 }
 
 // An on-demand daemon leaves when for the whole limit nobody was connected and nothing ran.

@@ -25,6 +25,9 @@ std::optional<std::chrono::milliseconds> watchdog_interval();
 // The id of a group of this machine; kInvalidArgument where there is none of that name. Blocks: it asks the database.
 Result<gid_t> group_id(const std::string& name);
 
+// Whether another file lies where this program's was: an update.
+bool is_program_replaced();
+
 // Tells the service manager ("READY=1", "STOPPING=1"), if there is one ($NOTIFY_SOCKET). Does not block.
 void notify_service_manager(const std::string& state);
 

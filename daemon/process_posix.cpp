@@ -18,6 +18,8 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 
 #include "daemon/process.h"
 #include "daemon/registry/ascii.h"
@@ -82,6 +84,11 @@ Result<gid_t> group_id(const std::string& name) {
     return fail(ErrorCode::kInvalidArgument, "there is no group " + name, "socket_group names one of this machine");
   }
   return found->gr_gid;
+}
+
+bool is_program_replaced() {
+  std::error_code unknown;
+  return std::filesystem::read_symlink("/proc/self/exe", unknown).string().ends_with(" (deleted)") && !unknown;
 }
 
 void notify_service_manager(const std::string& state) {

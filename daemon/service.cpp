@@ -78,7 +78,6 @@ void Service::add_methods(rpc::Dispatcher& dispatcher) {
       method::kLimitsSet, [this](auto params, Session&, Reply reply) { limits_set(params, std::move(reply)); });
   dispatcher.add<proto::HistoryListParams>(
       method::kHistoryList, [this](auto params, Session&, Reply reply) { history_list(params, std::move(reply)); });
-  add_unsupported(dispatcher);
 }
 
 void Service::add_job_methods(rpc::Dispatcher& dispatcher) {
@@ -115,19 +114,6 @@ void Service::add_job_methods(rpc::Dispatcher& dispatcher) {
   dispatcher.add<proto::JobCancelParams>(method::kJobCancel, [this](auto params, Session& session, Reply reply) {
     job_cancel(params, session, std::move(reply));
   });
-}
-
-void Service::add_unsupported(rpc::Dispatcher& dispatcher) {
-  const std::pair<std::string_view, const char*> later[] = {
-      {method::kDaemonDoctor, "look for what is wrong"},
-  };
-  for (const auto& [name, what] : later) {
-    if (dispatcher.knows(name)) continue;
-    dispatcher.add_text(name, [what = what](const std::string&, Session&, Reply reply) {
-      reply.error(Error{ErrorCode::kUnsupported, fmt::format("pullamad {} cannot {} yet", kVersion, what),
-                        "a later version will", 0});
-    });
-  }
 }
 
 void Service::info(Reply reply) const {

@@ -57,7 +57,6 @@ class Service {
 
   void add_job_methods(rpc::Dispatcher& dispatcher);
   void add_queue_methods(rpc::Dispatcher& dispatcher);
-  void add_unsupported(rpc::Dispatcher& dispatcher);
 
   Result<queue::NewJob> new_job(const std::string& model, const proto::PullOptions& options,
                                 const std::optional<std::string>& models_dir) const;

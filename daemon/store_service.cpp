@@ -112,6 +112,8 @@ void StoreService::add_methods(rpc::Dispatcher& dispatcher) {
       method::kStoreVerify, [this](auto params, Session&, Reply reply) { verify(params, std::move(reply)); });
   dispatcher.add<proto::MaintenanceParams>(
       method::kStoreUpdate, [this](auto params, Session&, Reply reply) { update(params, std::move(reply)); });
+  dispatcher.add<proto::MaintenanceParams>(
+      method::kDaemonDoctor, [this](auto params, Session&, Reply reply) { doctor(params, std::move(reply)); });
 }
 
 template <class T>
@@ -255,6 +257,25 @@ void StoreService::update(const proto::MaintenanceParams& params, Reply reply) {
   job->task.work = [this, dir = job->models_dir, models = job->models, options = params.options](
                        UpkeepVoice& voice, const std::stop_token& stop) {
     return maintenance_.update(models, options, dir, voice, stop);
+  };
+  reply(upkeep_.start(std::move(job->task)));
+}
+
+void StoreService::doctor(const proto::MaintenanceParams& params, Reply reply) {
+  auto job = wanted(proto::JobKind::kDoctor, params);
+  if (!job) return reply.error(job.error());
+  Patient patient = config_.patient();
+  patient.models_dir = job->models_dir;
+  auto registries = registries_to_ask(job->models, params.options.insecure, patient.configured.config);
+  if (!registries) return reply.error(registries.error());
+  patient.registries = std::move(*registries);
+  patient.ca_file = params.options.ca_file.value_or("");
+  job->task.work = [checks = doctor_checks(patient), options = params.options](
+                       UpkeepVoice& voice, const std::stop_token& stop) -> Result<UpkeepSummary> {
+    if (auto usable = PullTransfers::check(options); !usable) return fail(usable.error());
+    const auto tell = [&](const Finding& finding) { voice.tell(finding); };
+    if (!look_at(checks, tell, stop)) return fail(ErrorCode::kCancelled, "stopped");
+    return UpkeepSummary{};
   };
   reply(upkeep_.start(std::move(job->task)));
 }

@@ -1,11 +1,12 @@
 #pragma once
-// The methods of the socket protocol that are about what is installed (proto/PROTOCOL.md, "store"), each one short
-// function: reads the request, has the storage thread do it, answers, says what changed. Control thread only.
+// The methods of the socket protocol that are about what is installed (proto/PROTOCOL.md, "store"), and doctor, each
+// one short function: reads the request, has the storage thread do it, answers, says what changed. Control thread only.
 
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "daemon/doctor.h"
 #include "daemon/jobs.h"
 #include "daemon/maintenance.h"
 #include "daemon/rpc/dispatcher.h"
@@ -20,6 +21,7 @@ struct StoreServiceConfig {
   std::function<void(std::function<void()>)> post;     // any thread: runs it on the control thread
   std::function<void(std::function<void()>)> storage;  // runs it on the storage thread
   std::function<void(proto::Event)> publish;
+  std::function<Patient()> patient;  // the daemon's own part of what doctor looks at
 };
 
 class StoreService {
@@ -38,6 +40,7 @@ class StoreService {
   void outdated(const proto::StoreOutdatedParams& params, Reply reply);
   void verify(const proto::MaintenanceParams& params, Reply reply);
   void update(const proto::MaintenanceParams& params, Reply reply);
+  void doctor(const proto::MaintenanceParams& params, Reply reply);
 
   // A job of its own for it, once what it asks for reads as it should.
   struct Wanted {

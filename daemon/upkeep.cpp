@@ -59,6 +59,13 @@ class Upkeep::Voice final : public UpkeepVoice, public std::enable_shared_from_t
     });
   }
 
+  void tell(proto::EventBody body) override {
+    owner_.ports_.post([self = shared_from_this(), body = std::move(body)]() mutable {
+      const auto job = self->owner_.jobs_.find(self->id_);
+      if (job != self->owner_.jobs_.end()) self->owner_.publish(*job->second, {}, std::move(body));
+    });
+  }
+
   // Control thread: what is still pending.
   void flush() {
     std::map<std::string, std::shared_ptr<ProgressRelay>> relays;

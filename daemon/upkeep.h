@@ -34,6 +34,8 @@ class UpkeepVoice {
   virtual engine::ProgressSink& about(const std::string& model) = 0;
   // Which blobs the job will go through, each digest once: what its figures count.
   virtual void expect(const std::vector<engine::BlobRef>& blobs, std::uint64_t total_bytes) = 0;
+  // An event of the job's, as it is.
+  virtual void tell(proto::EventBody body) = 0;
 };
 
 struct UpkeepSummary {

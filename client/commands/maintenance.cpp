@@ -33,9 +33,15 @@ class Findings final : public Renderer {
   }
   void tick(Instant now) override { shown_->tick(now); }
   void notice(const std::string& text) override { shown_->notice(text); }
-  // A verification that found something has done what it should, and what it says is no success all the same.
+  // A verification that found something has done what it should, and what it says is no success all the same. So with
+  // doctor.
   void completed(const Transfer& transfer) override {
     if (transfer.summary) summary_ = *transfer.summary;
+    if (transfer.kind == proto::JobKind::kDoctor && wrong_ > 0) {
+      return shown_->failed(Error{ErrorCode::kInternal,
+                                  fmt::format("{} check{} failed", wrong_, wrong_ == 1 ? "" : "s"),
+                                  "do what each of them says", 0});
+    }
     if (transfer.kind != proto::JobKind::kVerify || wrong_ == 0) return shown_->completed(transfer);
     shown_->failed(Error{ErrorCode::kCorrupt,
                          fmt::format("{} thing{} wrong in {}", wrong_, wrong_ == 1 ? " is" : "s are",
@@ -126,7 +132,8 @@ int run_job(Context& context, proto::JobKind kind, std::string_view method, cons
   if (silent && outcome.end == End::kFailed) return report(context, outcome.error);
   if (silent) {
     proto::JsonObject object;
-    object.add("ok", code == 0 && outcome.end == End::kCompleted).add_json("findings", renderer.json());
+    object.add("ok", code == 0 && outcome.end == End::kCompleted)
+        .add_json(kind == proto::JobKind::kDoctor ? "checks" : "findings", renderer.json());
     if (kind == proto::JobKind::kVerify && outcome.end == End::kCompleted) {
       object.add("blobs", renderer.summary().blobs).add("total_bytes", renderer.summary().total_bytes);
       object.add("fetched_bytes", renderer.summary().fetched_bytes);
