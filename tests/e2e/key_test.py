@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """`pullama key`: what it shows is what ssh-keygen reads and a registry verifies; what it makes overwrites nothing."""
 
+import base64
 import json
 import os
 import stat
@@ -119,9 +120,15 @@ class KeyTest(harness.TestCase):
     def test_the_private_half_is_in_no_output(self):
         self.box.daemon("--log-level", "trace")
         run = self.box.pullama("key", "create", "--output", "debug")
-        secret = "".join(self.file.read_text().splitlines()[1:-1])
-        for part in (secret[i:i + 24] for i in range(150, len(secret) - 24, 24)):
-            self.assertNotIn(part, run.stdout + run.stderr + self.box.daemon_log())
+        text = "".join(self.file.read_text().splitlines()[1:-1])
+        private, public = base64.b64decode(text), base64.b64decode(self.public.read_text().split()[1])[-32:]
+        # The seed lies before the second copy of the public half.
+        begin = private.rindex(public) - 32
+        seed = text[-(-begin * 8 // 6):(begin + 32) * 8 // 6]
+        shown = run.stdout + run.stderr + self.box.daemon_log()
+        for part in (seed[i:i + 12] for i in range(0, len(seed) - 11)):
+            self.assertNotIn(part, shown)
+        self.assertNotIn(private[begin:begin + 32].hex(), shown)
 
 
 if __name__ == "__main__":
