@@ -53,6 +53,8 @@ packaging/setup.sh --all $yes || exit 1
 
 if command -v ccache >/dev/null; then
   export CMAKE_CXX_COMPILER_LAUNCHER=ccache
+  # What one checkout compiled, another need not.
+  export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$PWD} CCACHE_NOHASHDIR=1
 fi
 # TSan of GCC 12 does not know the address layouts of kernels with much randomisation.
 personality=()

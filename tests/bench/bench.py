@@ -5,6 +5,7 @@ import argparse
 import json
 import os
 import pathlib
+import signal
 import statistics
 import sys
 import time
@@ -55,6 +56,7 @@ def show(result):
 
 
 def main():
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidies
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small data, one round: shows that it runs, not how fast")
     parser.add_argument("--rounds", type=int, default=5)

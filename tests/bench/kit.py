@@ -13,6 +13,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 import harness  # noqa: E402
+import scratch  # noqa: E402
 from blobs import MIB, Blob, Model  # noqa: E402,F401
 from registries import Authority, ScriptedRegistry, free_port, listening  # noqa: E402,F401
 
@@ -47,7 +48,7 @@ class Bench:
     def __init__(self, quick):
         self.quick = quick
         self.box = harness.Sandbox()
-        self.data = pathlib.Path(tempfile.mkdtemp(prefix="pullama-bench-", dir="/dev/shm"))
+        self.data = scratch.folder("pullama-bench-", "/dev/shm")
         self.out = self.box.root / "out"
         self.authority = Authority(self.box)
         self._daemons, self._closers = [], []

@@ -13,6 +13,7 @@ import os
 import pathlib
 import select
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -41,6 +42,7 @@ os.environ.setdefault("PULLAMAD", f"{ARGUMENTS.programs}/pullamad")
 os.environ.setdefault("PULLAMA", f"{ARGUMENTS.programs}/pullama")
 
 import harness  # noqa: E402
+import scratch  # noqa: E402
 from blobs import Blob, Model  # noqa: E402
 from registries import free_port, listening  # noqa: E402
 from wire import Wire  # noqa: E402
@@ -195,9 +197,9 @@ def pull(box, name):
 
 
 def main():
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidies
     box = harness.Sandbox()
-    data = pathlib.Path("/dev/shm") / f"pullama-watchers-{os.getpid()}"
-    data.mkdir()
+    data = scratch.folder("pullama-watchers-", "/dev/shm")
     try:
         model = Model("library/big", "latest", [Blob(seed=7, size=ARGUMENTS.size)])
         registry = StaticRegistry(box, model, data)

@@ -11,9 +11,10 @@ import shutil
 import signal
 import stat
 import subprocess
-import tempfile
 import time
 import unittest
+
+import scratch
 
 PULLAMAD = os.environ.get("PULLAMAD", "")
 PULLAMA = os.environ.get("PULLAMA", "")
@@ -45,7 +46,7 @@ class Sandbox:
     """Its own little machine: HOME, runtime folder, models dir. Used as a context manager or by TestCase below."""
 
     def __init__(self):
-        self.root = pathlib.Path(tempfile.mkdtemp(prefix="pullama-e2e-"))
+        self.root = scratch.folder("pullama-e2e-")
         self.home, self.models, self.runtime = self.root / "home", self.root / "models", self.root / "run"
         self.reports = self.root / "sanitizer"
         for folder in (self.home, self.runtime, self.reports):
@@ -321,6 +322,7 @@ def main():
             raise SystemExit(f"{name} is '{path}', which cannot be run; ctest sets it, by hand: "
                              f"{name}=build/dev/… python3 tests/e2e/…_test.py")
     # ctest ends a test that takes too long with SIGKILL; be earlier, so that everything is cleaned up.
-    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    for number in (signal.SIGALRM, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     signal.alarm(int(os.environ.get("PULLAMA_TEST_SECONDS", "3600")))
     unittest.main(verbosity=2)
