@@ -14,11 +14,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import cases_blob  # noqa: E402
 import cases_line  # noqa: E402
 import cases_push  # noqa: E402
+import cases_scale  # noqa: E402
 import cases_state  # noqa: E402
 import cases_store  # noqa: E402
 import kit  # noqa: E402
 
-MODULES = (cases_blob, cases_line, cases_state, cases_store, cases_push)
+MODULES = (cases_blob, cases_line, cases_state, cases_store, cases_scale, cases_push)
 CASES = {f"{case.__module__[6:]}.{case.__name__}": case for module in MODULES for case in module.CASES}
 
 
