@@ -53,7 +53,7 @@ cp /etc/resolv.conf "$root/etc/resolv.conf"
 inside apt-get update -qq >"$work/apt.log" 2>&1 || { tail -5 "$work/apt.log"; fail 'apt-get update'; }
 # What the package needs is there before, so that what it leaves itself can be told apart.
 cp "$package" "$root/tmp/pullama.deb"
-needs=$(dpkg-deb -f "$package" Depends | tr ',' '\n' | sed 's/(.*//; s/|.*//; s/ //g')
+needs=$({ dpkg-deb -f "$package" Depends; dpkg-deb -f "$package" Recommends; } | tr ',' '\n' | sed 's/(.*//; s/|.*//; s/ //g')
 inside apt-get install -y -qq --no-install-recommends systemd $needs >>"$work/apt.log" 2>&1 || { tail -5 "$work/apt.log"; fail 'apt-get install'; }
 inside useradd -m -u 1234 ada
 before=$(census)
@@ -103,7 +103,7 @@ say 'apt remove pullama'
 inside apt-get remove -y -qq pullama >>"$work/apt.log" 2>&1 || { tail -20 "$work/apt.log"; fail 'apt-get remove'; }
 after=$(census)
 left=$(LC_ALL=C comm -13 <(printf '%s\n' "$before") <(printf '%s\n' "$after") | grep -v -e '^\./home/ada/\.ollama' -e '^\./etc/[a-z]*-$' || true)
-[ -z "$left" ] || { printf '%s\n' "$left"; fail 'something is left'; }
+[ -z "$left" ] || { head -40 <<<"$left"; fail 'something is left'; }
 [ "$accounts" = "$(inside getent passwd; inside getent group)" ] || fail 'a user or a group is left'
 [ -s "$root/home/ada/.ollama/models/manifests/127.0.0.1:$port/ns/m/latest" ] || fail 'what was pulled is gone'
 say 'nothing is left but what was pulled'
