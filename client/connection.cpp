@@ -92,11 +92,14 @@ Result<std::string> Connection::call_text(std::string_view method, const std::st
   if (lost_) return fail(lose(fmt::format("the daemon at {} went away", endpoint_.path)));
   const std::int64_t id = next_id_++;
   const auto end = Clock::now() + limit;
-  if (auto status = channel_->write(proto::request_line(proto::Id(id), method, params), limit); !status) {
-    return fail(lose(status.error().message));
-  }
   awaited_ = id;
   reply_.reset();
+  if (auto status = channel_->write(proto::request_line(proto::Id(id), method, params), limit); !status) {
+    // A daemon that takes no more connections says so before it closes this one, perhaps before it was asked.
+    while (!reply_ && left_until(end) > Milliseconds(0) && pump(Milliseconds(0), -1)) {
+    }
+    if (!reply_) return fail(lose(status.error().message));
+  }
   while (!reply_) {
     if (left_until(end) == Milliseconds(0)) {
       return fail(lose(fmt::format("the daemon at {} did not answer {} in time", endpoint_.path, method)));

@@ -55,8 +55,9 @@ int run_completion(Context& context);
 // it started without waking them. afterwards.cpp
 void tell_afterwards(Context& context);
 
-// service_hint.cpp
+// service_hint.cpp. Of a queue that starts; of transfers that go on without a terminal.
 void tell_of_service(Context& context);
+void tell_of_logout(Context& context);
 
 // The transfer flags, the CA file looked at: the daemon could only say that it was not there.
 Result<proto::PullOptions> transfer_options(const Options& options);

@@ -97,6 +97,7 @@ int show_plan(Context& context, proto::JobKind kind, const proto::PullPlan& plan
 
 int detach(Context& context, const Subject& subject, const proto::StartResult& started) {
   const std::string job = started.job.value_or("");
+  tell_of_logout(context);
   if (context.options.is_json()) {
     document(context, JsonObject()
                           .add("event", "detached")

@@ -338,7 +338,7 @@ std::size_t EventHub::watchers(const std::string& job, const SessionContext* exc
 }
 
 std::chrono::milliseconds EventHub::gather_interval(std::size_t subscribers) {
-  return std::chrono::milliseconds(std::min<std::size_t>(subscribers / 50, 20));
+  return std::chrono::milliseconds(std::min<std::size_t>(subscribers / 50, 12));
 }
 
 std::chrono::milliseconds EventHub::pass_interval(std::size_t subscribers) {

@@ -65,7 +65,7 @@ class EventHub {
   // Time between two passes of samples: 100 ms, more with many subscribers, never over a second.
   static std::chrono::milliseconds pass_interval(std::size_t subscribers);
 
-  // How long a state change may wait after the one before it was sent: 1 ms for 50 subscribers, 20 ms for 1,000 and
+  // How long a state change may wait after the one before it was sent: 1 ms for 50 subscribers, 12 ms for 600 and
   // more, so that a thousand readers are woken once for what a pull's beginning or end brings. None for a few.
   static std::chrono::milliseconds gather_interval(std::size_t subscribers);
 

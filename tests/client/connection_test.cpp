@@ -113,6 +113,37 @@ TEST_CASE("an error reply comes back with its kind and hint, and the connection 
   CHECK_FALSE((*connection)->is_lost());
 }
 
+TEST_CASE("a refusal that came before the question is the answer to it") {
+  std::array<char, 32> folder{};
+  std::strcpy(folder.data(), "/tmp/pullama-test-XXXXXX");
+  const std::string path = std::string(mkdtemp(folder.data())) + "/d.sock";
+  const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  REQUIRE(bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  REQUIRE(listen(listener, 1) == 0);
+
+  auto connection = Connection::open({path, EndpointSource::kOption}, 5s);
+  REQUIRE(connection);
+  const int fd = accept(listener, nullptr, nullptr);
+  const std::string line =
+      R"({"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"it is full","data":{"kind":"internal","exit_code":1,"hint":"wait"}}})"
+      "\n";
+  REQUIRE(write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size()));
+  close(fd);
+  const auto reply = (*connection)->call<proto::Limits>(proto::method::kLimitsGet, proto::NoParams{}, 5s);
+  REQUIRE_FALSE(reply);
+  CHECK(reply.error().message == "it is full");
+  CHECK(reply.error().hint == "wait");
+  const auto next = (*connection)->call<proto::Limits>(proto::method::kLimitsGet, proto::NoParams{}, 5s);
+  REQUIRE_FALSE(next);
+  CHECK((*connection)->is_lost());
+
+  close(listener);
+  std::filesystem::remove_all(folder.data());
+}
+
 TEST_CASE("what does not speak the protocol ends the connection with a sentence") {
   for (const std::string& answer : {std::string("HTTP/1.1 400 Bad Request\r\n\r\n"), std::string("\xff\xfe\n"),
                                     std::string("[[[[\n"), std::string()}) {

@@ -168,6 +168,22 @@ class FinishedTest(PullCase):
         self.assertIn("can be written by others", self.box.daemon_log())
 
 
+class LogoutTest(PullCase):
+    def detached(self, user):
+        run = self.box.pullama("pull", "-d", "--insecure", self.name, env={"USER": user})
+        self.assert_exit(run, 0)
+        return run.stderr
+
+    def test_where_a_logout_ends_the_service_that_is_said_once(self):
+        self.assertNotIn("linger", self.detached("nobody-of-this-name"))  # no service that a logout could end
+        wants = self.box.home / ".config/systemd/user/sockets.target.wants"
+        wants.mkdir(parents=True)
+        (wants / "pullamad.socket").symlink_to("/usr/lib/systemd/user/pullamad.socket")
+        self.assertNotIn("linger", self.detached(""))
+        self.assertIn("loginctl enable-linger", self.detached("nobody-of-this-name"))
+        self.assertNotIn("linger", self.detached("nobody-of-this-name"))
+
+
 class OnDemandTest(harness.TestCase):
     def test_an_idle_daemon_leaves(self):
         daemon = self.box.daemon("--on-demand", "--idle-time", "1s")
