@@ -7,6 +7,7 @@ import os
 import pathlib
 import signal
 import statistics
+import subprocess
 import sys
 import time
 
@@ -45,6 +46,13 @@ def run_case(name, case, arguments):
         bench.close()
 
 
+def commit():
+    """Of the tree, with a mark where it was changed since."""
+    found = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=7"], cwd=pathlib.Path(__file__).parent,
+                           check=False, capture_output=True, text=True)
+    return found.stdout.strip() or "unknown"
+
+
 def show(result):
     print(f"\n{result['title']} ({result['bytes'] / 1e6:.0f} MB, {result['rounds']} rounds, load {result['load']:.1f})")
     ours = result["rows"].get("pullama", {}).get("seconds", 0)
@@ -63,19 +71,22 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--case", action="append", help="only the cases whose name contains this")
     parser.add_argument("--only", action="append", help="only the contenders whose name contains this")
-    parser.add_argument("--json", type=pathlib.Path, help="where the figures go, for report.py")
+    parser.add_argument("--json", type=pathlib.Path, help="where the figures go, for report.py; those of other cases stay there")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.rounds = 1
     chosen = {n: c for n, c in CASES.items() if not arguments.case or any(word in n for word in arguments.case)}
     if not chosen:
         sys.exit(f"bench.py: no such case; there are: {' '.join(CASES)}")
-    begin, results = time.monotonic(), []
+    begin, results = time.monotonic(), {}
+    if arguments.json and arguments.json.exists():
+        results = {result["case"]: result for result in json.loads(arguments.json.read_text())}
     for name, case in chosen.items():
-        results.append(run_case(name, case, arguments))
-        show(results[-1])
+        results[name] = {**run_case(name, case, arguments), "commit": commit()}
+        show(results[name])
         if arguments.json:
-            arguments.json.write_text(json.dumps(results, indent=1))
+            # In the order of the cases, whichever were measured first; written after each: a run may be ended.
+            arguments.json.write_text(json.dumps([results[known] for known in CASES if known in results], indent=1))
     print(f"\nall in {time.monotonic() - begin:.0f} s")
 
 

@@ -39,7 +39,7 @@ def case_lines(result):
         lines.append(f"- {'met' if met else 'NOT MET'}: {goal.__name__.replace('_', ' ')}: {text}.")
     if result["case"] in WHY:
         lines.append(f"- Why: {WHY[result['case']]}")
-    return [*lines, f"- {result['rounds']} rounds, load {result['load']:.1f}.", ""]
+    return [*lines, f"- {result['rounds']} rounds, load {result['load']:.1f}, commit {result['commit']}.", ""]
 
 
 def plot(result):
