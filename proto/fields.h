@@ -53,9 +53,14 @@ std::string check(const T&) {
 
 template <class E>
 std::optional<E> enum_value(std::string_view name) {
-  if constexpr (std::is_same_v<E, JobKind>) return job_kind(name);
-  if constexpr (std::is_same_v<E, JobState>) return job_state(name);
-  if constexpr (std::is_same_v<E, BlobState>) return blob_state(name);
+  if constexpr (std::is_same_v<E, JobKind>) {
+    return job_kind(name);
+  } else if constexpr (std::is_same_v<E, JobState>) {
+    return job_state(name);
+  } else {
+    static_assert(std::is_same_v<E, BlobState>);
+    return blob_state(name);
+  }
 }
 
 class Reader {
