@@ -23,8 +23,7 @@ Subject subject_of(proto::JobKind kind, const std::string& model) {
 }
 
 bool Cadence::is_due(unsigned percent, Instant now) {
-  using namespace std::chrono_literals;
-  if (any_ && percent / 10 <= percent_ / 10 && now - at_ < 10s) return false;
+  if (any_ && percent / 10 <= percent_ / 10 && now - at_ < std::chrono::seconds(10)) return false;
   any_ = true;
   percent_ = percent;
   at_ = now;

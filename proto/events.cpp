@@ -55,7 +55,7 @@ constexpr std::array<Type, std::variant_size_v<EventBody>> kTypes{{
     {"checkpoint.saved", kTrace},
 }};
 
-constexpr auto kNames = [] {
+constexpr auto kNames = []() {
   std::array<std::string_view, kTypes.size()> names{};
   for (std::size_t i = 0; i < names.size(); ++i) names[i] = kTypes[i].name;
   return names;

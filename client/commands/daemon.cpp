@@ -120,7 +120,7 @@ int run_daemon_stop(Context& context) {
   const auto reply = (*connection)->call<proto::NoResult>(proto::method::kDaemonShutdown, proto::ShutdownParams{});
   if (!reply && context.link.is_open()) return report(context, reply.error());
   // It is gone when it lets go of us: two seconds for the checkpoints, and some more for a slow disk.
-  const auto end = std::chrono::steady_clock::now() + 10s;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   while (context.link.is_open() && std::chrono::steady_clock::now() < end) {
     if (!context.link.next_event(200ms, -1)) break;
   }
