@@ -30,6 +30,7 @@ constexpr unsigned kMaxVanished = 3;
 
 std::vector<Digest> digests_of(const std::vector<BlobRef>& blobs) {
   std::vector<Digest> digests;
+  digests.reserve(blobs.size());
   for (const BlobRef& blob : blobs) digests.push_back(blob.digest);
   return digests;
 }
@@ -38,7 +39,7 @@ std::vector<Digest> digests_of(const std::vector<BlobRef>& blobs) {
 
 struct Pull::Impl {
   Impl(EngineContext engine_context, StoreContext store_context, PullRequest pull_request, ProgressSink& progress)
-      : engine(engine_context),
+      : engine(std::move(engine_context)),
         store(store_context),
         request(std::move(pull_request)),
         sink(progress),
@@ -209,7 +210,7 @@ Result<PullPlan> Pull::Impl::plan(std::stop_token stop) {
 }
 
 Pull::Pull(EngineContext engine, StoreContext store, PullRequest request, ProgressSink& sink)
-    : impl_(std::make_unique<Impl>(engine, store, std::move(request), sink)) {}
+    : impl_(std::make_unique<Impl>(std::move(engine), store, std::move(request), sink)) {}
 Pull::~Pull() = default;
 
 Result<PullSummary> Pull::run(std::stop_token stop) { return impl_->run(std::move(stop)); }

@@ -124,7 +124,7 @@ Error of_fault(const Fault& fault, const ModelName& model) {
 
 struct Push::Impl {
   Impl(EngineContext engine_context, StoreContext store_context, PushRequest push_request, ProgressSink& progress)
-      : engine(engine_context),
+      : engine(std::move(engine_context)),
         store(store_context),
         request(std::move(push_request)),
         sink(progress),
@@ -247,6 +247,7 @@ Result<PullSummary> Push::Impl::run(std::stop_token stop) {
   store::InUse::Hold in_use;
   if (store.in_use != nullptr) {
     std::vector<Digest> digests;
+    digests.reserve(blobs.size());
     for (const BlobRef& blob : blobs) digests.push_back(blob.digest);
     in_use = store.in_use->hold(std::move(digests));
   }
@@ -301,7 +302,7 @@ Result<PullPlan> Push::Impl::plan(std::stop_token stop) {
 }
 
 Push::Push(EngineContext engine, StoreContext store, PushRequest request, ProgressSink& sink)
-    : impl_(std::make_unique<Impl>(engine, store, std::move(request), sink)) {}
+    : impl_(std::make_unique<Impl>(std::move(engine), store, std::move(request), sink)) {}
 Push::~Push() = default;
 
 Result<PullSummary> Push::run(std::stop_token stop) { return impl_->run(std::move(stop)); }
