@@ -16,7 +16,7 @@
 
 namespace pullama::io {
 
-inline constexpr std::size_t kMaxMessageBytes = 192 * 1024;
+inline constexpr std::size_t kMaxMessageBytes = 192ULL * 1024;
 
 // One end. send() and receive() may be used by two threads.
 class MessageChannel {

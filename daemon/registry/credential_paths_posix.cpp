@@ -15,7 +15,7 @@ CredentialPaths default_credential_paths() {
   };
   CredentialPaths paths;
   std::string home = variable("HOME");
-  std::vector<char> buffer(16 * 1024);
+  std::vector<char> buffer(16ULL * 1024);
   passwd entry{};
   passwd* found = nullptr;
   if (::getpwuid_r(::geteuid(), &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {

@@ -7,7 +7,7 @@
 
 namespace pullama::registry {
 
-inline constexpr std::size_t kMaxErrorBodyBytes = 64 * 1024;  // as much of a body as is read for this
+inline constexpr std::size_t kMaxErrorBodyBytes = 64ULL * 1024;  // as much of a body as is read for this
 inline constexpr std::size_t kMaxErrorTextBytes = 300;
 
 // Empty where the body says nothing.

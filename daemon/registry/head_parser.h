@@ -11,7 +11,7 @@
 
 namespace pullama::registry {
 
-inline constexpr std::size_t kMaxHeadBytes = 64 * 1024;
+inline constexpr std::size_t kMaxHeadBytes = 64ULL * 1024;
 
 class HeadParser {
  public:

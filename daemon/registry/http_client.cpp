@@ -19,7 +19,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Kind = HttpFailure::Kind;
 
-constexpr long kBufferBytes = 512 * 1024;
+constexpr long kBufferBytes = 512L * 1024;
 constexpr int kPollMs = 100;
 constexpr const char* kInside = "an address inside is refused";
 constexpr std::chrono::milliseconds kTickEvery{100};

@@ -11,7 +11,7 @@
 
 namespace pullama::registry {
 
-inline constexpr std::uint64_t kMaxKeyFileBytes = 64 * 1024;
+inline constexpr std::uint64_t kMaxKeyFileBytes = 64ULL * 1024;
 
 class SshKey {
  public:

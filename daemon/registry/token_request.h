@@ -15,7 +15,7 @@
 namespace pullama::registry {
 
 inline constexpr std::uint64_t kMaxTokenResponseBytes = 1 << 20;
-inline constexpr std::size_t kMaxTokenBytes = 32 * 1024;
+inline constexpr std::size_t kMaxTokenBytes = 32ULL * 1024;
 
 struct Realm {
   Url url;
