@@ -146,10 +146,10 @@ std::string StartedDaemon::last_words() const {
   if (log_path_.empty()) return {};
   const int fd = ::open(log_path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0) return {};
-  std::array<char, 8192> bytes{};
   struct stat info {};
   std::string text;
   if (::fstat(fd, &info) == 0) {
+    std::array<char, 8192> bytes{};
     const off_t from = std::max<off_t>(static_cast<off_t>(log_begin_), info.st_size - static_cast<off_t>(bytes.size()));
     const ssize_t got = ::pread(fd, bytes.data(), bytes.size(), from);
     if (got > 0) text.assign(bytes.data(), static_cast<std::size_t>(got));

@@ -74,7 +74,7 @@ void Jobs::on_end(const std::string& id, JobRunner::Outcome outcome, millisecond
     failed(job, live, std::move(outcome.error()));
   }
   settle();
-  for (auto& action : when_stopped) action();
+  for (const auto& action : when_stopped) action();
   if (runner_.count() == 0 && when_idle_) std::exchange(when_idle_, nullptr)();
 }
 

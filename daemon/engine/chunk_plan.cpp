@@ -157,7 +157,7 @@ std::optional<Claim> ChunkPlan::claim(std::uint64_t limit, std::uint64_t max_byt
 
   Claim result{chunks_[index].next(), chunks_[index].next(), ++last_claim_};
   while (index < chunks_.size() && result.bytes() < max_bytes) {
-    Chunk& chunk = chunks_[index];
+    const Chunk& chunk = chunks_[index];
     if (chunk.complete() || chunk.claimed() || chunk.next() != result.end) break;
     const std::uint64_t room = max_bytes - result.bytes();
     if (chunk.end - chunk.next() > room) split_chunk(index, chunk.next() + room);
