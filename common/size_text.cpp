@@ -90,7 +90,7 @@ std::string format_size(std::uint64_t bytes) {
 std::string format_rate(double bytes_per_second) {
   constexpr double kMost = 1e18;
   const double rate = std::isfinite(bytes_per_second) && bytes_per_second > 0 ? std::min(bytes_per_second, kMost) : 0;
-  return format_size(static_cast<std::uint64_t>(rate + 0.5)) + "/s";
+  return format_size(static_cast<std::uint64_t>(std::llround(rate))) + "/s";
 }
 
 Result<std::uint64_t> parse_size(std::string_view text, std::string_view what) {

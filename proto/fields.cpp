@@ -152,7 +152,7 @@ void Writer::seconds(std::string_view name, const std::optional<std::chrono::mil
 std::string Writer::json_of(double value) {
   constexpr auto kMost = static_cast<double>(kMaxInteger);
   if (!(value > 0)) return "0";
-  return std::to_string(static_cast<std::uint64_t>(std::min(value, kMost) + 0.5));
+  return std::to_string(std::llround(std::min(value, kMost)));
 }
 
 std::string Writer::json_of(const Error& value) {
