@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what building and testing needs, from the distribution's packages (Debian 12 and its descendants).
-# Usage: packaging/setup.sh [--build|--all|--bench] [--yes]
+# Usage: packaging/setup.sh [--build|--all|--bench|--analysis] [--yes]
 #   --build  compiler and libraries only; --all (default) also what the tests use;
-#            --bench also the programs that the benchmarks compare with
+#            --bench also the programs that the benchmarks compare with; --analysis also what tests/analysis runs
 #   --yes    do not ask before using sudo
 # Does nothing, quietly, where everything is there already.
 set -eu
@@ -15,6 +15,7 @@ tests='ccache libcpp-httplib-dev doctest-dev clang-14 libclang-rt-14-dev clang-f
  nginx-light apache2-utils python3-jsonschema tmux strace jq procps iproute2 util-linux
  man-db zsh fish lintian systemd openssh-client'
 bench='aria2 skopeo wget iptables ethtool'
+analysis='clang-tidy-14 cppcheck gcovr valgrind'
 
 what=all ask=yes
 for arg in "$@"; do
@@ -22,13 +23,15 @@ for arg in "$@"; do
     --build) what=build ;;
     --all) what=all ;;
     --bench) what=bench ;;
+    --analysis) what=analysis ;;
     --yes) ask=no ;;
-    *) echo "setup.sh: unknown argument '$arg'; usage: packaging/setup.sh [--build|--all|--bench] [--yes]" >&2; exit 1 ;;
+    *) echo "setup.sh: unknown argument '$arg'; usage: packaging/setup.sh [--build|--all|--bench|--analysis] [--yes]" >&2; exit 1 ;;
   esac
 done
 packages="$build $demo"
 [ "$what" = build ] || packages="$packages $tests"
 [ "$what" = bench ] && packages="$packages $bench"
+[ "$what" = analysis ] && packages="$packages $analysis"
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   echo "setup.sh: this is no Debian; install the equivalents of: $packages" >&2
