@@ -48,6 +48,7 @@ struct Pull::Impl {
   }
 
   Result<PullSummary> run(std::stop_token stop);
+  Result<PullSummary> pull(const manifest::Manifest& fetched, const std::stop_token& stop);
   Result<PullPlan> plan(std::stop_token stop);
   Status reserve_space(const std::vector<BlobRef>& blobs, SpaceReservations::Reservation& reservation, bool force);
   std::uint64_t still_to_allocate(const BlobRef& blob);
@@ -117,6 +118,19 @@ Result<PullSummary> Pull::Impl::run(std::stop_token stop) {
   sink.report(ManifestFetching{});
   auto manifest = fetch_manifest(registry, request.model, engine.clock, request.max_retries, sink, retries, stop);
   if (!manifest) return fail(manifest.error());
+  auto done = pull(*manifest, stop);
+  // A mirror whose manifest names what nobody has is not asked for it again: another place's may do.
+  for (std::size_t left = request.mirrors.size(); !done && left > 0 && !stop.stop_requested(); --left) {
+    auto other = registry.fetch_manifest(*registry.connect(), request.model, stop);
+    if (!other || other->digest() == manifest->digest()) break;
+    manifest = std::move(*other);
+    done = pull(*manifest, stop);
+  }
+  return done;
+}
+
+Result<PullSummary> Pull::Impl::pull(const manifest::Manifest& fetched, const std::stop_token& stop) {
+  const auto* const manifest = &fetched;
   // What lies on the disk is of that one, whichever job or command it was.
   auto before = pending_manifest(store, request.model);
   if (!before) before = request.manifest_before;

@@ -204,7 +204,7 @@ Outcome<Authenticator::Obtained> Authenticator::obtain_token(HttpConnection& con
     if (!token) return tl::unexpected(token.error());
     return Obtained{"Bearer " + *token, {}, {}};
   }
-  if (realm.may_sign) {
+  if (realm.may_sign && options_.may_sign) {
     const auto key = credentials_.key();
     if (key) {
       const auto now = std::chrono::floor<std::chrono::seconds>(clock_.wall()).time_since_epoch().count();

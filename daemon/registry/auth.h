@@ -37,6 +37,7 @@ struct AuthOptions {
   // Tokens are asked for with pull and push at once, and for all that earlier challenges of the repository named, so
   // that connections with different needs do not take each other's tokens away.
   bool push = false;
+  bool may_sign = true;  // whether the user's key may sign for a token
 };
 
 // A 401 and what its body says.

@@ -14,22 +14,32 @@
 
 namespace pullama::registry {
 
+namespace {
+
+// A cache that fetches what it is asked for takes a while to answer.
+Manner manner_of_mirror(bool insecure) {
+  // Over http:// a signature is for whoever listens, and nobody said --insecure for this host.
+  return {std::chrono::seconds(5), std::chrono::seconds(10), !insecure};
+}
+
+}  // namespace
+
 // Without a requester where the host is no host: every call says so.
 struct Registry::Impl {
   struct MirrorOf {
     MirrorOf(Http& http, const io::Clock& clock, const Credentials& credentials, std::string host,
-             RegistryOptions options)
-        : registry(http, clock, credentials, std::move(host), std::move(options)) {}
+             RegistryOptions options);
     Registry registry;
     std::atomic<bool> is_down{false};
+    std::atomic<bool> misleads{false};  // its manifest names a blob that the origin has not
   };
 
   // Of the first mirror that answers; nothing where none does.
   template <class T>
-  std::optional<T> from_mirrors(const std::function<Outcome<T>(Registry&)>& ask_for, const std::stop_token& stop) {
+  std::optional<T> from_mirrors(const std::function<Outcome<T>(MirrorOf&)>& ask_for, const std::stop_token& stop) {
     for (const auto& mirror : mirrors) {
-      if (mirror->is_down || stop.stop_requested()) continue;
-      auto answer = ask_for(mirror->registry);
+      if (mirror->is_down || mirror->misleads || stop.stop_requested()) continue;
+      auto answer = ask_for(*mirror);
       if (answer) return std::move(*answer);
       if (answer.error().http_status == 0 && answer.error().kind != Fault::Kind::kStopped) mirror->is_down = true;
     }
@@ -37,7 +47,7 @@ struct Registry::Impl {
   }
 
   Impl(Http& transport, const io::Clock& time, const Credentials& credentials, std::string name,
-       RegistryOptions options)
+       RegistryOptions options, Manner manner = {})
       : http(transport), clock(time), host(std::move(name)), ca_file(options.ca_file) {
     auto url = Url::parse((options.insecure ? "http://" : "https://") + host);
     if (!url || url->target != "/" || url->path() != "/") {
@@ -52,7 +62,7 @@ struct Registry::Impl {
       const std::string address = mirror.origin.substr(mirror.origin.find("//") + 2);
       mirrors.push_back(std::make_unique<MirrorOf>(http, clock, credentials, address, std::move(theirs)));
     }
-    requester.emplace(clock, credentials, std::move(*url), std::move(options));
+    requester.emplace(clock, credentials, std::move(*url), std::move(options), manner);
   }
 
   Ask ask(const ModelName& name, const std::string& rest) const {
@@ -64,6 +74,7 @@ struct Registry::Impl {
   }
 
   Fault manifest_refused(const ModelName& name, const Requester::Text& text) const;
+  void blob_refused(Fault& fault);
   Outcome<manifest::Manifest> accept(const ModelName& name, Requester::Text text) const;
 
   Http& http;
@@ -73,9 +84,17 @@ struct Registry::Impl {
   std::mutex progress_mutex;  // guards the next
   std::map<Digest, std::shared_ptr<MirrorProgress>> progress;
   std::atomic<bool> origin_spoke{false};  // the manifest is its own: so may the chunksums be
+  std::atomic<MirrorOf*> manifest_from{nullptr};
   std::optional<Requester> requester;
   Fault problem;
 };
+
+Registry::Impl::MirrorOf::MirrorOf(Http& http, const io::Clock& clock, const Credentials& credentials, std::string host,
+                                   RegistryOptions options)
+    : registry(http, clock, credentials, host, {}) {
+  const auto manner = manner_of_mirror(options.insecure);
+  registry.impl_ = std::make_unique<Impl>(http, clock, credentials, std::move(host), std::move(options), manner);
+}
 
 namespace {
 
@@ -115,8 +134,14 @@ std::unique_ptr<HttpConnection> Registry::connect() { return impl_->http.connect
 Outcome<manifest::Manifest> Registry::fetch_manifest(HttpConnection& connection, const ModelName& name,
                                                      std::stop_token stop) {
   if (!impl_->requester) return tl::unexpected(impl_->problem);
+  impl_->manifest_from = nullptr;
   auto mirrored = impl_->from_mirrors<manifest::Manifest>(
-      [&](Registry& mirror) { return mirror.fetch_manifest(connection, name, stop); }, stop);
+      [&](Impl::MirrorOf& mirror) {
+        auto manifest = mirror.registry.fetch_manifest(connection, name, stop);
+        if (manifest) impl_->manifest_from = &mirror;
+        return manifest;
+      },
+      stop);
   if (mirrored) return std::move(*mirrored);
   auto& requester = *impl_->requester;
   auto ask = impl_->ask(name, "/manifests/" + name.tag());
@@ -130,6 +155,14 @@ Outcome<manifest::Manifest> Registry::fetch_manifest(HttpConnection& connection,
   if (text->answer.head.status != 200) return tl::unexpected(impl_->manifest_refused(name, *text));
   impl_->origin_spoke = true;
   return impl_->accept(name, std::move(*text));
+}
+
+// The mirrors have it not, or wrong bytes of it.
+void Registry::Impl::blob_refused(Fault& fault) {
+  MirrorOf* const mirror = manifest_from;
+  if (mirror == nullptr || fault.kind != Fault::Kind::kPermanent || fault.http_status < 400) return;
+  mirror->misleads = true;
+  fault.error.message += "; the manifest is that of the mirror " + mirror->registry.host();
 }
 
 Fault Registry::Impl::manifest_refused(const ModelName& name, const Requester::Text& text) const {
@@ -195,7 +228,10 @@ Outcome<std::optional<std::vector<Chunksum>>> Registry::fetch_chunksums(HttpConn
   if (!impl_->requester) return tl::unexpected(impl_->problem);
   // A mirror that has none is no reason to ask the origin: machines behind one may have no other way.
   auto mirrored = impl_->from_mirrors<Found>(
-      [&](Registry& mirror) { return mirror.fetch_chunksums(connection, name, digest, size_bytes, stop); }, stop);
+      [&](Impl::MirrorOf& mirror) {
+        return mirror.registry.fetch_chunksums(connection, name, digest, size_bytes, stop);
+      },
+      stop);
   if (mirrored && (*mirrored || !impl_->origin_spoke)) return std::move(*mirrored);
   auto text =
       impl_->requester->send_text(connection, impl_->ask(name, "/chunksums/" + digest.str()), kMaxChunksumsBytes, stop);
@@ -217,7 +253,8 @@ std::unique_ptr<BlobSource> Registry::blob(const ModelName& name, const Digest& 
   const std::lock_guard lock(impl_->progress_mutex);
   auto& progress = impl_->progress[digest];
   if (!progress) progress = std::make_shared<MirrorProgress>();
-  return std::make_unique<MirroredBlob>(std::move(places), progress);
+  return std::make_unique<MirroredBlob>(impl_->clock, std::move(places), progress,
+                                        [this](Fault& fault) { impl_->blob_refused(fault); });
 }
 
 std::unique_ptr<Uploads> Registry::uploads(const ModelName& name) {

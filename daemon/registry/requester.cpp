@@ -62,9 +62,10 @@ class Gate final : public HttpHandler {
   std::string body_;
 };
 
-AuthOptions auth_options(const Url& registry, const RegistryOptions& options) {
-  return {registry, options.user_agent.empty() ? default_user_agent() : options.user_agent, options.on_request,
-          options.on_token_refresh, options.push};
+AuthOptions auth_options(const Url& registry, const RegistryOptions& options, const Manner& manner) {
+  return {registry,           options.user_agent.empty() ? default_user_agent() : options.user_agent,
+          options.on_request, options.on_token_refresh,
+          options.push,       manner.may_sign};
 }
 
 class TextHandler final : public AnswerHandler {
@@ -81,11 +82,13 @@ class TextHandler final : public AnswerHandler {
 
 }  // namespace
 
-Requester::Requester(const io::Clock& clock, const Credentials& credentials, Url registry, RegistryOptions options)
+Requester::Requester(const io::Clock& clock, const Credentials& credentials, Url registry, RegistryOptions options,
+                     Manner manner)
     : clock_(clock),
       registry_(std::move(registry)),
       options_(std::move(options)),
-      authenticator_(clock, credentials, auth_options(registry_, options_)) {}
+      manner_(manner),
+      authenticator_(clock, credentials, auth_options(registry_, options_, manner_)) {}
 
 std::string Requester::user_agent() const {
   if (names_ollama_) return user_agent_with_ollama();
@@ -153,7 +156,8 @@ Outcome<Answer> Requester::follow(HttpConnection& connection, const Ask& ask, co
       request.headers.push_back({"Authorization", grant.header});
     }
     request.total_timeout = ask.total_timeout;
-    request.head_timeout = ask.head_timeout;
+    request.connect_timeout = manner_.connect_timeout;
+    request.head_timeout = manner_.head_timeout.value_or(ask.head_timeout);
     request.refuse_private_addresses = refuse_private(answer.redirected);
 
     Gate gate(handler, answer, ask.redirect_is_final, may_refresh, clock_);

@@ -50,9 +50,17 @@ struct Ask {
   std::chrono::milliseconds head_timeout{30'000};
 };
 
+// How a registry is met. Shorter limits where another place has the same.
+struct Manner {
+  std::chrono::milliseconds connect_timeout{30'000};
+  std::optional<std::chrono::milliseconds> head_timeout{};  // none: what is asked for decides
+  bool may_sign = true;
+};
+
 class Requester {
  public:
-  Requester(const io::Clock& clock, const Credentials& credentials, Url registry, RegistryOptions options);
+  Requester(const io::Clock& clock, const Credentials& credentials, Url registry, RegistryOptions options,
+            Manner manner = {});
 
   const Url& registry() const { return registry_; }
   const RegistryOptions& options() const { return options_; }
@@ -89,6 +97,7 @@ class Requester {
   const io::Clock& clock_;
   const Url registry_;
   const RegistryOptions options_;
+  const Manner manner_;
   Authenticator authenticator_;
   std::atomic<bool> registry_is_public_{false};
   std::atomic<bool> names_ollama_{false};

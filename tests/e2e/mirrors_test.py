@@ -2,6 +2,8 @@
 """Mirrors: the cache of a fleet is asked first, the origin for what it has not, and digests decide. The cache is Debian's
 docker-registry, or one that misbehaves by script."""
 
+import socket
+
 import harness
 from blobs import MIB, Blob, Model, small_model
 from registries import DockerRegistry, ScriptedRegistry, free_port
@@ -75,6 +77,50 @@ class MirrorTest(harness.TestCase):
         self.assert_stored(self.origin.host, model)
         came = harness.total_of(self.origin.travelled(blob))
         self.assertTrue(0 < came < 16 * MIB, came)
+
+    def silent(self, **fault):
+        return ScriptedRegistry(self.box, {"models": [self.model.script()],
+                                           "faults": [{"path": "/blobs/", "times": 0, "stall_s": 600, **fault}]})
+
+    def test_a_cache_that_never_sends_a_blob(self):
+        for fault in ({"stall_after": 0}, {"delay_ms": 600_000}):
+            with self.subTest(fault=fault):
+                cache = self.silent(**fault)
+                self.daemon(cache.host)
+                self.assert_exit(self.pull(None, "--max-retries", "1"), 0)
+                self.assert_stored(self.origin.host, self.model)
+                self.assertTrue(cache.log() or self.origin.travelled(self.model.layers[0]))
+                self.assert_exit(self.box.pullama("rm", self.origin.name(self.model)), 0)
+                self.assert_exit(self.box.pullama("daemon", "stop"), 0)
+
+    def test_a_cache_that_falls_silent_within_a_blob(self):
+        blob = self.model.layers[0]
+        cache = self.silent(path=blob.hex, stall_after=600_000)
+        self.daemon(cache.host)
+        self.assert_exit(self.pull(None, "--max-retries", "1"), 0)
+        self.assert_stored(self.origin.host, self.model)
+        came = harness.total_of(self.origin.travelled(blob))
+        self.assertTrue(0 < came < blob.size, "what the cache gave is kept")
+
+    def test_a_cache_that_takes_connections_and_never_answers(self):
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen(16)
+            self.daemon(f"127.0.0.1:{silent.getsockname()[1]}")
+            self.assert_exit(self.pull(None, "--max-retries", "1"), 0)
+        self.assert_stored(self.origin.host, self.model)
+
+    def test_a_cache_whose_manifest_names_what_nobody_has(self):
+        other = small_model(seed=2)
+        cache = ScriptedRegistry(self.box, {"models": [other.script()],
+                                            "faults": [{"path": "/blobs/", "status": 404, "body": "{}", "times": 0}]})
+        self.daemon(cache.host)
+        self.assert_exit(self.pull(), 0)
+        self.assert_stored(self.origin.host, self.model)
+        self.origin.faults({"path": "/manifests/", "status": 404, "body": "{}", "times": 0})
+        run = self.pull(None, "--models-dir", str(self.box.root / "other"))
+        self.assertNotEqual(run.returncode, 0)
+        self.assertIn(f"the manifest is that of the mirror {cache.host}", run.stdout + run.stderr)
 
     def test_what_is_pushed_goes_to_the_origin(self):
         cache, origin = DockerRegistry(self.box), DockerRegistry(self.box)
