@@ -150,6 +150,12 @@ Result<Configured> configure(std::span<const ConfigFile> files,
     }
     config.models_dir = absolute(places.home + "/.ollama/models", "/");
   }
+  for (const ConfigKey& key : config_keys()) {
+    const std::string why = key.doubt == nullptr ? std::string() : key.doubt(config, places.exists);
+    const auto from = result.from.find(std::string(key.name));
+    if (why.empty() || from == result.from.end()) continue;
+    result.warnings.push_back(fmt::format("{}: {}: {}", from->second, key.name, why));
+  }
   auto& cas = config.network.cas;
   if (cas.file.empty() && cas.folder.empty()) cas = registry::find_trusted_cas(places.exists);
   return result;

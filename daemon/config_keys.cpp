@@ -11,6 +11,7 @@
 #include "common/proxy_settings.h"
 #include "common/size_text.h"
 #include "daemon/command_words.h"
+#include "daemon/registry/reach.h"
 
 namespace pullama {
 namespace {
@@ -135,6 +136,19 @@ template <std::string registry::NetworkEnvironment::*Member>
 std::string show_network(const Config& config) {
   return without_user_info(config.network.*Member);
 }
+template <std::string registry::NetworkEnvironment::*Member>
+std::string doubt_proxy(const Config& config, const std::function<bool(const std::string&)>&) {
+  return registry::proxy_doubt(config.network.*Member);
+}
+std::string doubt_no_proxy(const Config& config, const std::function<bool(const std::string&)>&) {
+  return registry::no_proxy_doubt(config.network.no_proxy);
+}
+template <std::string registry::TrustedCas::*Member>
+std::string doubt_cas(const Config& config, const std::function<bool(const std::string&)>& exists) {
+  const std::string& path = config.network.cas.*Member;
+  if (path.empty() || exists(path)) return {};
+  return fmt::format("there is no {}", printable(path, 200));
+}
 template <std::string registry::TrustedCas::*Member>
 Status set_cas(Config& config, const std::string& value) {
   config.network.cas.*Member = value;
@@ -244,33 +258,38 @@ constexpr std::array kKeys{
               .about = "Proxy for http://",
               .set = set_network<&NetworkEnvironment::http_proxy>,
               .show = show_network<&NetworkEnvironment::http_proxy>,
-              .variables = kHttpProxy},
+              .variables = kHttpProxy,
+              .doubt = doubt_proxy<&NetworkEnvironment::http_proxy>},
     ConfigKey{.name = "https_proxy",
               .form = "URL",
               .about = "Proxy for https://",
               .set = set_network<&NetworkEnvironment::https_proxy>,
               .show = show_network<&NetworkEnvironment::https_proxy>,
-              .variables = kHttpsProxy},
+              .variables = kHttpsProxy,
+              .doubt = doubt_proxy<&NetworkEnvironment::https_proxy>},
     ConfigKey{.name = "no_proxy",
               .form = "LIST",
               .about = "Hosts, networks that are reached without a proxy",
               .set = set_network<&NetworkEnvironment::no_proxy>,
               .show = show_network<&NetworkEnvironment::no_proxy>,
-              .variables = kNoProxy},
+              .variables = kNoProxy,
+              .doubt = doubt_no_proxy},
     ConfigKey{.name = "ca_file",
               .form = "FILE",
               .about = "CA certificates to trust (the system's)",
               .set = set_cas<&TrustedCas::file>,
               .show = show_cas<&TrustedCas::file>,
               .variables = kCaFile,
-              .is_path = true},
+              .is_path = true,
+              .doubt = doubt_cas<&TrustedCas::file>},
     ConfigKey{.name = "ca_dir",
               .form = "DIR",
               .about = "Hashed folder of CA certificates",
               .set = set_cas<&TrustedCas::folder>,
               .show = show_cas<&TrustedCas::folder>,
               .variables = kCaFolder,
-              .is_path = true},
+              .is_path = true,
+              .doubt = doubt_cas<&TrustedCas::folder>},
     ConfigKey{.name = "mirror",
               .form = "\"HOST URL\"",
               .about = "Ask that registry before this host; repeatable",

@@ -2,6 +2,7 @@
 // Every setting of the daemon, once: its name, what its value looks like, where it may come from, how it is read and
 // how it is shown. --help, the manual page and `pullama daemon status` follow this table.
 
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,6 +25,8 @@ struct ConfigKey {
   bool is_list = false;    // may be given more than once in one place
   bool is_quoted = false;  // its quotes have a meaning of their own
   bool reloads = true;     // SIGHUP takes a new value
+  // Why what is set will not do, though it is taken: passing over a proxy would lead around it. Empty: all is well.
+  std::string (*doubt)(const Config& config, const std::function<bool(const std::string&)>& exists) = nullptr;
 };
 std::span<const ConfigKey> config_keys();
 const ConfigKey* find_config_key(std::string_view name);

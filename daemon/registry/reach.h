@@ -33,4 +33,8 @@ struct ProxyPlace {
 // the ports that libcurl takes where it names none. kInvalidArgument names the proxy without its login.
 Result<ProxyPlace> proxy_place(std::string_view proxy);
 
+// What is wrong with a configured value, without its login; empty: nothing that can be seen without asking.
+std::string proxy_doubt(std::string_view proxy);
+std::string no_proxy_doubt(std::string_view no_proxy);
+
 }  // namespace pullama::registry

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -28,6 +29,21 @@ using Addresses = std::unique_ptr<addrinfo, FreeAddresses>;
 std::string without_brackets(std::string_view host) {
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
   return std::string(host);
+}
+
+// Those that libcurl knows.
+constexpr std::array<std::string_view, 7> kProxySchemes{"http",    "https",  "socks5", "socks5h",
+                                                        "socks4a", "socks4", "socks"};
+
+// "10.0.0.0/8".
+bool is_network(std::string_view text) {
+  const auto slash = text.find('/');
+  const std::string address = without_brackets(text.substr(0, slash));
+  const auto bits = parse_digits<unsigned>(text.substr(slash + 1));
+  std::array<unsigned char, sizeof(in6_addr)> bytes{};
+  if (!bits) return false;
+  if (::inet_pton(AF_INET, address.c_str(), bytes.data()) == 1) return *bits <= 32;
+  return ::inet_pton(AF_INET6, address.c_str(), bytes.data()) == 1 && *bits <= 128;
 }
 
 tl::unexpected<Error> not_connected(int fault) { return fail(ErrorCode::kNetwork, std::strerror(fault), {}, fault); }
@@ -99,6 +115,29 @@ Result<ProxyPlace> proxy_place(std::string_view proxy) {
   }
   if (host.empty()) return fail(ErrorCode::kInvalidArgument, "the proxy " + shown + " names no host");
   return ProxyPlace{without_brackets(host), port};
+}
+
+std::string proxy_doubt(std::string_view proxy) {
+  if (proxy.empty()) return {};
+  const auto scheme = proxy.find("://");
+  const auto is_it = [&](std::string_view name) { return equals_ignoring_case(proxy.substr(0, scheme), name); };
+  if (scheme != std::string_view::npos && std::none_of(kProxySchemes.begin(), kProxySchemes.end(), is_it)) {
+    return printable(without_user_info(proxy), 200) + " is no proxy: http, https, socks5 or socks5h come before ://";
+  }
+  const auto place = proxy_place(proxy);
+  return place ? std::string() : place.error().message;
+}
+
+std::string no_proxy_doubt(std::string_view no_proxy) {
+  constexpr std::string_view kBetween = ", \t";
+  while (!no_proxy.empty()) {
+    const auto entry = no_proxy.substr(0, no_proxy.find_first_of(kBetween));
+    no_proxy.remove_prefix(std::min(entry.size() + 1, no_proxy.size()));
+    if (entry.find('/') != std::string_view::npos && !is_network(entry)) {
+      return printable(entry, 100) + " is no network like 10.0.0.0/8";
+    }
+  }
+  return {};
 }
 
 }  // namespace pullama::registry

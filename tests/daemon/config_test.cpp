@@ -172,6 +172,26 @@ TEST_CASE("mirrors add up within one place; a weightier place replaces them") {
   CHECK(broken->warnings.size() == 1);
 }
 
+TEST_CASE("a proxy, a network or CAs that will not do are taken, and said") {
+  for (const char* line :
+       {"https_proxy = ftp://h:1", "http_proxy = garbage://x", "https_proxy = http://u:hush@h:0",
+        "no_proxy = a, 10.0.0.0/99", "no_proxy = ::1/129", "no_proxy = a/8", "ca_file = /none.pem", "ca_dir = /none"}) {
+    CAPTURE(line);
+    const auto result = configured({{"/p", line}});
+    REQUIRE(result->warnings.size() == 1);
+    CHECK(result->warnings[0].starts_with("/p:1: "));
+    CHECK(result->warnings[0].find("hush") == std::string::npos);
+  }
+  CHECK(configured({{"p", "https_proxy = ftp://h:1"}})->config.network.https_proxy == "ftp://h:1");
+  CHECK(configured({}, {{"HTTPS_PROXY", "ftp://h"}})->warnings.size() == 1);
+  for (const char* line :
+       {"https_proxy = proxy:3128", "https_proxy = SOCKS5h://u:p@[::1]:9", "ca_file = /etc/ssl/cert.pem",
+        "no_proxy = *, .a, 10.0.0.0/8 fe80::/10,b:5000", "http_proxy ="}) {
+    CAPTURE(line);
+    CHECK(configured({{"p", line}})->warnings.empty());
+  }
+}
+
 TEST_CASE("values out of their range are wrong") {
   for (const char* line : {"connections = 17", "connections = 0", "connections = -1", "parallel_models = 0",
                            "parallel_models = auto", "limit_rate = fast", "idle_time = 0s", "idle_time = soon",
