@@ -80,14 +80,16 @@ bool look_at(const std::vector<Check>& checks, const std::function<void(const Fi
              const std::stop_token& stop) {
   for (const Check& check : checks) {
     if (stop.stop_requested()) return false;
-    if (check.road && *check.road) {
-      tell({check.name, kSkipped, "not looked at, for what it needs failed", ""});
-      continue;
-    }
-    for (const Finding& finding : look_within_limit(check, stop)) {
+    std::vector<std::string> names{check.name};
+    names.insert(names.end(), check.also.begin(), check.also.end());
+    const bool is_blocked = check.road && *check.road;
+    for (const Finding& finding : is_blocked ? std::vector<Finding>() : look_within_limit(check, stop)) {
       if (check.road && finding.status == kFailed) *check.road = true;
       tell(finding);
+      std::erase(names, finding.check);
     }
+    if (stop.stop_requested()) return false;
+    for (const std::string& name : names) tell({name, kSkipped, "not looked at, for what it needs failed", ""});
   }
   return !stop.stop_requested();
 }

@@ -28,6 +28,8 @@ struct Check {
   std::function<std::vector<Finding>(const std::stop_token&)> look;
   // Shared by checks that build on each other: once one of them failed, those after it are skipped. May be empty.
   std::shared_ptr<bool> road{};
+  // Further names that its findings may have: those that none has are told as skipped.
+  std::vector<std::string> also{};
 };
 
 // What was found; at a stop nothing, at once. Beyond the limit, a finding that says so.

@@ -47,7 +47,8 @@ std::vector<Finding> look_at_socket(const std::string& path, bool was_handed_ove
                              : "end this daemon (SIGTERM) and start it again"}};
   }
   if ((status.permissions() & fs::perms::others_write) != fs::perms::none) {
-    return {{"socket", kWarning, fmt::format("{} lets every user of this machine in", shown),
+    return {{"socket", kWarning,
+             fmt::format("{} takes connections of every user of this machine, though strangers are refused", shown),
              fmt::format("chmod o-rwx {}; socket_group lets a group in", shown)}};
   }
   return {

@@ -1,6 +1,7 @@
 // What doctor looks at on the way to a registry.
 #include <fmt/core.h>
 #include <fmt/format.h>
+#include <algorithm>
 #include <cerrno>
 #include <mutex>
 #include <optional>
@@ -10,9 +11,13 @@
 #include "common/printable.h"
 #include "common/proxy_settings.h"
 #include "daemon/doctor.h"
+#include "daemon/registry/ascii.h"
 #include "daemon/registry/http_date.h"
+#include "daemon/registry/http_failure.h"
 #include "daemon/registry/reach.h"
+#include "daemon/registry/redirect.h"
 #include "daemon/registry/requester.h"
+#include "daemon/registry/response.h"
 
 namespace pullama {
 namespace {
@@ -159,14 +164,32 @@ Finding clock_finding(const registry::HttpHead& head, std::chrono::system_clock:
       "set it, for instance with `timedatectl set-ntp true`"};
 }
 
-Finding refusal(const HttpFailure& failure, const Configured& configured) {
+std::string trust_hint(registry::Distrust why, const Configured& configured, const std::string& ca_file) {
+  const std::string cas =
+      ca_file.empty()
+          ? from_of(configured, configured.config.network.cas.file.empty() ? "ca_dir" : "ca_file", "the system")
+          : "--ca-file";
+  switch (why) {
+    case registry::Distrust::kTime:
+      return "see whether `date` is right; if it is, whoever runs the server must renew its certificate";
+    case registry::Distrust::kHost:
+      return "see the name; if it is right, the server has a wrong certificate, or something answers in its place";
+    case registry::Distrust::kNoTls:
+      return "see host and port; something on the way may answer in its place: a login page, a firewall";
+    case registry::Distrust::kCas:
+      return fmt::format("the CAs are named by {}: a ca_file holds PEM certificates that the daemon can read", cas);
+    case registry::Distrust::kIssuer:
+      break;
+  }
+  return fmt::format("trusted are the CAs of {}: where a company's own signs, name it in {}", cas,
+                     ca_file.empty() ? "ca_file (pullamad.conf)" : "that file");
+}
+
+Finding refusal(const HttpFailure& failure, const Configured& configured, const std::string& ca_file) {
   const std::string said = printable(failure.message, 500);
   switch (failure.kind) {
     case HttpFailure::Kind::kCertificate:
-      return {"tls", kFailed, said,
-              fmt::format("trusted are the CAs of {}: where a company's own signs, name it in ca_file (pullamad.conf)",
-                          from_of(configured, configured.config.network.cas.file.empty() ? "ca_dir" : "ca_file",
-                                  "the system"))};
+      return {"tls", kFailed, said, trust_hint(registry::distrust_of(failure), configured, ca_file)};
     case HttpFailure::Kind::kTls:
       return {"tls", kFailed, said,
               "something on the way may answer in the registry's place: a login page, a firewall"};
@@ -175,6 +198,34 @@ Finding refusal(const HttpFailure& failure, const Configured& configured) {
     default:
       return {"registry", kFailed, said, "try again later; a firewall may be in the way"};
   }
+}
+
+// registry.ollama.ai knows no /v2/ itself and answers 404; what we are to take for a cache does.
+Finding registry_finding(const registry::HttpHead& head, const Way& way, const Configured& configured) {
+  const std::string said = fmt::format("{} answers {}", way.url.authority(), head.status);
+  if (head.status >= 500) return {"registry", kWarning, said, "it may be overloaded or down: try again later"};
+  const auto& mirrors = configured.config.mirrors;
+  const bool is_mirror = std::any_of(mirrors.begin(), mirrors.end(),
+                                     [&](const registry::Mirror& mirror) { return mirror.origin == way.url.origin(); });
+  const bool is_page = registry::is_redirect(head.status) || (head.status == 200 && registry::is_html(head));
+  const bool is_registry = (head.status == 200 || head.status == 401) && !is_page;
+  if (is_mirror && !is_registry) {
+    return {"registry", kWarning, said + ", which is no registry's answer",
+            fmt::format("see the mirror's URL ({}); models come from the host that it stands for",
+                        from_of(configured, "mirror", "pullamad.conf"))};
+  }
+  // What is signed for cannot be a login page.
+  if (is_page && !way.url.is_https()) {
+    return {"registry", kWarning, said + ", which is no registry's answer",
+            "something on the way may answer in its place: a login page, a firewall"};
+  }
+  const auto* challenge = head.find("WWW-Authenticate");
+  if (is_mirror && head.status == 401 &&
+      (challenge == nullptr || !registry::starts_ignoring_case(*challenge, "bearer"))) {
+    return {"registry", kWarning, said + ": it wants a user name and a password",
+            fmt::format("`docker login {}` as the daemon's user, if not done yet", way.url.authority())};
+  }
+  return {"registry", kOk, fmt::format("{} answers", way.url.authority()), ""};
 }
 
 std::vector<Finding> look_at_registry(const Way& way, const Configured& configured, const std::string& ca_file,
@@ -189,19 +240,13 @@ std::vector<Finding> look_at_registry(const Way& way, const Configured& configur
   const auto done = connection->perform(request, handler, stop);
   const auto now = clock.wall();
   if (!handler.head) {
-    if (!done) return {refusal(done.error(), configured)};
+    if (!done) return {refusal(done.error(), configured, ca_file)};
     return {{"registry", kFailed, way.url.host + " sent no answer", "try again later"}};
   }
   std::vector<Finding> found;
   if (way.url.is_https())
     found.push_back({"tls", kOk, "the certificate of " + way.url.authority() + " is trusted", ""});
-  const int status = handler.head->status;
-  if (status >= 500) {
-    found.push_back({"registry", kWarning, fmt::format("{} answers {}", way.url.authority(), status),
-                     "it may be overloaded or down: try again later"});
-  } else {
-    found.push_back({"registry", kOk, fmt::format("{} answers", way.url.authority()), ""});
-  }
+  found.push_back(registry_finding(*handler.head, way, configured));
   found.push_back(clock_finding(*handler.head, now, way.url));
   return found;
 }
@@ -217,17 +262,22 @@ std::vector<Check> registry_checks(const Patient& patient, const Url& url) {
   std::vector<Check> checks;
   if (way->proxy.empty()) {
     checks.push_back({"dns", kResolveLimit, [way](const std::stop_token&) { return look_at_names(*way); }, road});
-    checks.push_back({"connect", 2 * kConnectLimit + kMore,
-                      [way](const std::stop_token& stop) { return look_at_families(*way, stop); }, road});
+    checks.push_back({"ipv4",
+                      2 * kConnectLimit + kMore,
+                      [way](const std::stop_token& stop) { return look_at_families(*way, stop); },
+                      road,
+                      {"ipv6"}});
   } else {
     checks.push_back({"proxy", kResolveLimit + 2 * kConnectLimit,
                       [way](const std::stop_token& stop) { return look_at_proxy(*way, stop); }, road});
   }
+  std::vector<std::string> also{"clock"};
+  if (url.is_https()) also.insert(also.begin(), "tls");
   checks.push_back(
       {"registry", kRequestLimit + kMore,
        [way, configured = patient.configured, ca_file = patient.ca_file, &http = patient.http, &clock = patient.clock](
            const std::stop_token& stop) { return look_at_registry(*way, configured, ca_file, http, clock, stop); },
-       road});
+       road, std::move(also)});
   return checks;
 }
 

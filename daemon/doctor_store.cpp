@@ -112,6 +112,8 @@ std::vector<Finding> look_at_links(const std::string& models_dir, const Configur
 
 std::vector<Finding> look_at_space(const std::string& models_dir) {
   const auto fs = opened(models_dir);
+  // The store's check says so.
+  if (!fs && io::is_missing(fs.error())) return {{"space", kSkipped, "not looked at, for there is no folder yet", ""}};
   if (!fs) return {failed("space", fs.error(), "see who owns it")};
   auto free = (*fs)->free_bytes(store::kBlobsDir);
   if (!free) free = (*fs)->free_bytes(".");
@@ -132,8 +134,11 @@ std::vector<Check> store_checks(const Patient& patient) {
       {"store", kDiskLimit,
        [dir, &stores = patient.stores](const std::stop_token&) { return look_at_store(dir, stores); }, road},
       {"permissions", kDiskLimit, [dir](const std::stop_token&) { return look_at_permissions(dir); }, road},
-      {"hard_links", kDiskLimit,
-       [dir, configured = patient.configured](const std::stop_token&) { return look_at_links(dir, configured); }, road},
+      {"hard_links",
+       kDiskLimit,
+       [dir, configured = patient.configured](const std::stop_token&) { return look_at_links(dir, configured); },
+       road,
+       {"prune"}},
       {"space", kDiskLimit, [dir](const std::stop_token&) { return look_at_space(dir); }},
   };
 }

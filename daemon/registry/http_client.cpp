@@ -321,9 +321,7 @@ class CurlConnection final : public HttpConnection {
     if (const long proxys = number(CURLINFO_PROXY_SSL_VERIFYRESULT); proxys != 0) {
       return tl::unexpected(proxy_failure(exchange.way, Kind::kCertificate, Stage::kTls, certificate_problem(proxys)));
     }
-    const char* remedy = custom_ca_ ? "" : "; name your own CA with --ca-file";
-    const auto problem = certificate_problem(number(CURLINFO_SSL_VERIFYRESULT));
-    return failure(exchange, Kind::kCertificate, problem + remedy, Stage::kTls);
+    return tl::unexpected(certificate_failure(exchange.way, number(CURLINFO_SSL_VERIFYRESULT), custom_ca_));
   }
 
   // No connection, no tunnel, or no leave to make one.

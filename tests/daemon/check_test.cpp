@@ -44,6 +44,15 @@ TEST_CASE("after one that failed, those that build on it are skipped, and no oth
         std::vector<std::string>{"a warning", "b failed", "c skipped", "d ok"});
 }
 
+TEST_CASE("every name of a check that is skipped, or that ends early, is told") {
+  const auto road = std::make_shared<bool>(false);
+  Check first = check("a", kFailed, road), second = check("c", kOk, road);
+  first.also = {"b"};
+  second.also = {"d", "e"};
+  CHECK(told({first, second}) ==
+        std::vector<std::string>{"a failed", "b skipped", "c skipped", "d skipped", "e skipped"});
+}
+
 TEST_CASE("what stops when it is asked to has failed by its limit, and nothing is left behind") {
   Check slow = check("slow", kOk);
   slow.limit = milliseconds(0);

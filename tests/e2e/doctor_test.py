@@ -101,7 +101,8 @@ class NetworkTest(DoctorCase):
         checks = self.doctor()
         self.assert_failed(checks, "proxy")
         self.assert_check(checks, "proxy", "failed", "refused", "$HTTPS_PROXY", place.replace("mia:hush@", ""))
-        self.assert_check(checks, "registry", "skipped")
+        for name in ("registry", "tls", "clock"):
+            self.assert_check(checks, name, "skipped")
         run = self.box.pullama("doctor")
         self.assert_exit(run, 1)
         self.assertIn("1 check failed", run.stdout + run.stderr)
@@ -169,6 +170,36 @@ class NetworkTest(DoctorCase):
         checks = self.doctor()
         self.assert_check(checks, "ipv4", "failed", f"127.0.0.1 port {port}", "refused")
 
+    def test_a_mirror_that_is_no_registry(self):
+        with_proxy = self.behind_proxy(self.registry())
+        login = {"WWW-Authenticate": 'Basic realm="cache"', "Date": date()}
+        for fault, status, word in (({"status": 404}, "warning", "--mirror"), ({}, "ok", ""),
+                                    ({"status": 302, "headers": {"Location": "http://login/"}}, "warning", "302"),
+                                    ({"headers": {"Content-Type": "text/html"}}, "warning", "no registry's answer"),
+                                    ({"status": 401, "headers": login}, "warning", "docker login"),
+                                    ({"status": 401, "headers": {"WWW-Authenticate": 'Bearer realm="http://a/"'}}, "ok", "")):
+            with self.subTest(fault=fault):
+                mirror = self.registry(tls=False, **fault)
+                self.box.daemon("--mirror", f"{OLLAMA} http://{mirror.host}", env=with_proxy)
+                checks = self.doctor()
+                self.assert_check(checks, "registry", status, mirror.host, word)
+                self.assert_failed(checks)
+                self.assert_exit(self.box.pullama("daemon", "stop"), 0)
+
+    def test_hints_of_tls_name_what_was_asked_with(self):
+        secure = self.registry()
+        plain = self.registry(tls=False)
+        other = Authority(self.box, "other")
+        self.box.daemon()
+        checks = self.doctor("--ca-file", str(other.ca), f"{secure.host}/library/m")
+        self.assert_check(checks, "tls", "failed", "--ca-file")
+        self.assertNotIn("the system", checks["tls"]["hint"])
+        checks = self.doctor(f"{plain.host}/library/m")
+        self.assert_check(checks, "tls", "failed", "does not speak TLS")
+        self.assertNotIn("CA", checks["tls"]["hint"])
+        for name in ("registry", "clock"):
+            self.assert_check(checks, name, "skipped")
+
     def test_a_cancelled_job_ends_and_so_does_the_daemon(self):
         with socket.socket() as silent:
             silent.bind(("127.0.0.1", 0))
@@ -219,6 +250,10 @@ class StoreTest(DoctorCase):
         path.write_text("limit_rat = 5M\n")
         self.daemon()
         self.assert_check(self.checks(), "config", "warning", f"{path}:1", "limit_rat")
+        self.assert_exit(self.box.pullama("daemon", "stop"), 0)
+        path.write_text("no_proxy = 10.0.0.0/99\n")
+        self.daemon()
+        self.assert_check(self.checks(), "config", "warning", f"{path}:1", "10.0.0.0/99")
 
     def test_a_socket_that_somebody_removed_or_opened(self):
         self.daemon()
@@ -228,6 +263,7 @@ class StoreTest(DoctorCase):
             wire.call("daemon.doctor")
             found = wire.wait_event(lambda e: e["type"] == "doctor.check" and e["check"] == "socket")
             self.assertEqual(found["status"], "warning", found)
+            self.assertIn("strangers are refused", found["message"])
             wire.wait_event(lambda e: e["type"] == "job.completed")
             self.box.socket.unlink()
             seen = len(wire.events)
@@ -241,7 +277,9 @@ class StoreTest(DoctorCase):
         folder = self.box.root / "nowhere"
         checks = self.checks("--models-dir", str(folder))
         self.assert_check(checks, "store", "failed", str(folder))
-        self.assert_check(checks, "permissions", "skipped")
+        self.assert_failed(checks, "store")
+        for name in ("permissions", "hard_links", "prune", "space"):
+            self.assert_check(checks, name, "skipped")
         self.assertFalse(folder.exists())
 
     def test_a_models_dir_of_another_daemon(self):
@@ -304,7 +342,9 @@ class NamesTest(DoctorCase):
         checks = self.doctor()
         self.assert_failed(checks, "dns")
         self.assert_check(checks, "dns", "failed", OLLAMA, "resolv.conf")
-        self.assert_check(checks, "registry", "skipped")
+        for name in ("ipv4", "ipv6", "registry", "tls", "clock"):
+            self.assert_check(checks, name, "skipped")
+        self.assertNotIn("connect", checks)
 
     def test_a_resolver_that_never_answers_has_a_limit(self):
         daemon = self.box.daemon(wrap=self.names(otherwise="silence").inside)

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "daemon/registry/http_client.h"
+#include "daemon/registry/http_failure.h"
 #include "tests/support/http/raw_server.h"
 #include "tests/support/http/recording_handler.h"
 #include "tests/support/io/temp_dir.h"
@@ -62,19 +63,22 @@ TEST_CASE("bad certificates are refused for good, each by name") {
   struct Row {
     RawServer::TlsOptions tls;
     std::string ca_file, words;
+    Distrust distrust;
   };
-  for (auto& row : std::vector<Row>{{{TestCa::self_signed()}, dir / "ca.pem", "self-signed"},
-                                    {{TestCa{}.issue()}, dir / "ca.pem", "authority that is not trusted"},
-                                    {{ca().issue({"127.0.0.1", true})}, dir / "ca.pem", "expired"},
-                                    {{ca().issue({"127.0.0.2", false})}, dir / "ca.pem", "another host"},
-                                    {{ca().issue()}, dir / "missing.pem", "missing.pem"},
-                                    {{ca().issue()}, dir / "broken.pem", "broken.pem"},
-                                    {{ca().issue(), true}, dir / "ca.pem", "no TLS 1.2"}}) {
+  for (auto& row :
+       std::vector<Row>{{{TestCa::self_signed()}, dir / "ca.pem", "self-signed", Distrust::kIssuer},
+                        {{TestCa{}.issue()}, dir / "ca.pem", "authority that is not trusted", Distrust::kIssuer},
+                        {{ca().issue({"127.0.0.1", true})}, dir / "ca.pem", "expired", Distrust::kTime},
+                        {{ca().issue({"127.0.0.2", false})}, dir / "ca.pem", "another host", Distrust::kHost},
+                        {{ca().issue()}, dir / "missing.pem", "missing.pem", Distrust::kCas},
+                        {{ca().issue()}, dir / "broken.pem", "broken.pem", Distrust::kCas},
+                        {{ca().issue(), true}, dir / "ca.pem", "no TLS 1.2", Distrust::kNoTls}}) {
     CAPTURE(row.words);
     const auto result = ask(row.tls, {}, row.ca_file);
     REQUIRE_FALSE(result);
     CHECK(result.error().kind == Kind::kCertificate);
     CHECK(result.error().stage == Stage::kTls);
+    CHECK(distrust_of(result.error()) == row.distrust);
     CHECK_MESSAGE(result.error().message.find(row.words) != std::string::npos, result.error().message);
     CHECK(result.error().message.find("127.0.0.1:") != std::string::npos);
   }
