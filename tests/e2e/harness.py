@@ -2,6 +2,7 @@
 the build, and the promise that nothing is left behind: every process carries the sandbox's name in its environment, and
 one that is still there at the end is a failure. So is any report of a sanitizer."""
 
+import collections
 import ctypes
 import json
 import os
@@ -11,6 +12,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import time
 import unittest
 
@@ -23,11 +25,14 @@ LONG = os.environ.get("PULLAMA_TEST_LONG") == "1"
 # Sanitizers slow down, and so does a busy machine: limits are for hangs, not for speed.
 PATIENCE = 120
 MARKER = "PULLAMA_E2E_SANDBOX"
-_libc = ctypes.CDLL(None, use_errno=True)
+# Looked up here: between fork and exec, beside other threads, is no place to look up anything.
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
+# What this run did to the programs: "states" that a daemon had to find its way out of, each fault by its kind.
+FIGURES = collections.Counter()
 
 
 def _die_with_parent():
-    _libc.prctl(1, signal.SIGKILL, 0, 0, 0)
+    _prctl(1, signal.SIGKILL, 0, 0, 0)
 
 
 def wait_until(condition, what, limit=PATIENCE, every=0.02):
@@ -53,6 +58,7 @@ class Sandbox:
             folder.mkdir(mode=0o700)
         self.socket = self.runtime / "pullama" / "pullamad.sock"
         self.children = []
+        self.at_close = []  # called when all processes have ended and the files are still there
         self.patience = 30  # for processes to end after SIGTERM
         log = f"log_path={self.reports}/report:exitcode=99"
         self.environment = {
@@ -117,6 +123,8 @@ class Sandbox:
         """kill -9, and gone when this returns."""
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)
+            FIGURES["kills"] += 1
+            FIGURES["states"] += PULLAMAD in process.args
         process.wait()
 
     def terminate(self, process, limit=PATIENCE):
@@ -173,6 +181,8 @@ class Sandbox:
         for pid in self.processes():
             wrong.append(f"left behind: {pid} {self.name_of(pid)}")
             os.kill(pid, signal.SIGKILL)
+        for last in self.at_close:
+            last()
         for report in sorted(self.reports.iterdir()):
             wrong.append(f"sanitizer report {report.name}:\n{report.read_text(errors='replace')[:8000]}")
         shutil.rmtree(self.root, ignore_errors=True)
@@ -325,4 +335,9 @@ def main():
     for number in (signal.SIGALRM, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     signal.alarm(int(os.environ.get("PULLAMA_TEST_SECONDS", "3600")))
-    unittest.main(verbosity=2)
+    result = unittest.main(verbosity=2, exit=False).result
+    faults = {kind: times for kind, times in sorted(FIGURES.items()) if kind != "states"}
+    figures = {"tests": result.testsRun - len(result.skipped), "skipped": len(result.skipped), "states": FIGURES["states"],
+               "faults": faults}
+    print("figures:", json.dumps(figures), file=sys.stderr, flush=True)  # tests/proof reads it
+    sys.exit(not result.wasSuccessful())

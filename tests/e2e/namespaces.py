@@ -12,6 +12,8 @@ import subprocess
 import threading
 import time
 
+from harness import FIGURES
+
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -34,6 +36,7 @@ def with_mounts(*steps):
 
 
 def read_only(*folders):
+    FIGURES["folders that take nothing"] += len(folders)
     return with_mounts(*(f"mount --bind '{f}' '{f}' && mount -o remount,bind,ro '{f}'" for f in folders))
 
 
@@ -85,6 +88,7 @@ class Names:
         name, (kind,), question = ".".join(labels).lower(), struct.unpack_from(">H", query, at + 1), query[12:at + 5]
         self.asked.append(name)
         answer = self.answers.get(name, self.otherwise)
+        FIGURES["names that did not resolve"] += isinstance(answer, str)
         if answer == "silence":
             return None
         code = {"nxdomain": 3, "servfail": 2}.get(answer, 0) if isinstance(answer, str) else 0
@@ -196,6 +200,7 @@ class BlackHole:
             filler.setblocking(False)
             filler.connect_ex((address, self.port))
             self._fillers.append(filler)
+        FIGURES["black holes"] += 1
 
     def knocked(self):
         """Whether somebody beside our own fillers waits for an answer (SYN_SENT)."""

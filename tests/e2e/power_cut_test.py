@@ -84,6 +84,7 @@ class Disk:
         assert fsck.returncode == 0, f"e2fsck: {fsck.stdout}{fsck.stderr}"
         self.options = self.chance.choice(OPTIONS)
         self.mount()
+        harness.FIGURES["power cuts"] += 1
 
 
 def why_not():

@@ -15,7 +15,7 @@ import threading
 import time
 import urllib.parse
 
-from harness import wait_until
+from harness import FIGURES, wait_until
 
 SCRIPTED = os.environ.get("SCRIPTED_REGISTRY", "")
 
@@ -54,6 +54,10 @@ class ScriptedRegistry:
         self.ready = json.loads(line)
         self.port, self.cdn_port, self.control_port = self.ready["registry"], self.ready["cdn"], self.ready["control"]
         self.host = f"127.0.0.1:{self.port}"
+        box.at_close.append(self._count_faults)
+
+    def _count_faults(self):
+        FIGURES["answers that were spoiled"] += sum(entry["fault"] for entry in self.log())
 
     def name(self, model):
         return f"{self.host}/{model.repository}:{model.tag}"

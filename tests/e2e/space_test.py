@@ -21,6 +21,7 @@ class SmallDisk:
     def __init__(self, box, mib):
         self.box = box
         box.models.mkdir(mode=0o755)
+        harness.FIGURES["disks too small"] += 1
         self.inside = with_mounts(f"mount -t tmpfs -o size={mib}m,mode=755 none '{box.models}'")
 
     def start(self, *flags):
@@ -151,6 +152,7 @@ class ReadOnlyTest(SpaceCase):
                         self.skipTest(WORD)
                     inside = read_only(path)
                 else:
+                    harness.FIGURES["folders that take nothing"] += 1
                     path.chmod(0o555)
                     self.addCleanup(path.chmod, 0o755)
                 daemon = self.box.daemon(wrap=inside)

@@ -12,6 +12,8 @@ import threading
 import time
 import urllib.parse
 
+from harness import FIGURES
+
 PIECE = 1 << 16
 
 
@@ -84,6 +86,7 @@ class UploadRegistry:
             self.requests.append(entry)
         failure = self.fail and self.fail(request.command, url.path)
         if failure:
+            FIGURES["answers that were spoiled"] += 1
             answer = failure
             request.close_connection = True
         elif self.login and not entry["store"] and request.headers.get("Authorization") != self._basic():
@@ -234,6 +237,7 @@ class UploadRegistry:
             return refuse("SignatureDoesNotMatch")
         if int(offset) in self.expired:
             self.expired.discard(int(offset))
+            FIGURES["answers that were spoiled"] += 1
             return refuse("ExpiredToken")
         data = bytearray()
         self._body(request, data.extend)
