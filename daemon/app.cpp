@@ -49,13 +49,6 @@ TransferSettings settings_of(const Config& config) {
   return {config.network, config.user_agent, config.mirrors, !config.noprune};
 }
 
-// By a flag or a variable: who does that means this one, whatever the service manager hands over. What a file names is
-// the socket where no unit says otherwise.
-bool is_socket_named(const Configured& configured) {
-  const auto from = configured.from.find("socket");
-  return from != configured.from.end() && !from->second.starts_with('/');
-}
-
 class App {
  public:
   using Reload = std::function<Result<Configured>()>;
@@ -122,6 +115,7 @@ class App {
   // history, and whoever would write is told why.
   Store* own_ = nullptr;
   Error not_writable_;
+  ChosenLimits limits_;
   bool stopping_ = false;
   bool ending_ = false;
   // In the order of their threads' ends: transfers, then what they write to.
@@ -151,8 +145,8 @@ Status App::start() {
   if (!loaded) return fail(loaded.error());
   for (const std::string& warning : loaded->warnings) spdlog::warn("{}", warning);
 
-  queue::Limits& limits = loaded->data.limits;
-  limits = limits_of(config(), limits);
+  limits_ = choose_limits(config(), loaded->data.limits);
+  loaded->data.limits = limits_.in_effect();
   transfers_.configure(settings_of(config()));
 
   const auto post = [this](std::function<void()> work) { asio::post(io_, std::move(work)); };
@@ -179,6 +173,7 @@ Status App::start() {
   };
   ports.storage = storage;
   ports.save = [this](queue::QueueData data, StateWriter::Saved saved) {
+    data.limits = limits_.set;
     writer_->write(std::move(data), std::move(saved));
   };
   const auto note = [this](const store::HistoryEntry& entry) {
@@ -197,6 +192,7 @@ Status App::start() {
   service.describe = [this](proto::DaemonInfo& info) {
     describe_settings(info, configured_, {server_.socket_path(), activated_.has_value(), jobs_->queue().limits()});
   };
+  service.limits = &limits_;
   service.key = [this](bool create) { return user_key(credentials_.paths(), create); };
   service.history = [this](std::size_t limit, const std::string& model) {
     return own_ == nullptr ? std::vector<store::HistoryEntry>() : own_->ledger->history(limit, model);
@@ -316,14 +312,15 @@ void App::await_hangup() {
 void App::take(Configured fresh) {
   if (stopping_) return;
   spdlog::info("the configuration is read again");
-  Reloaded reloaded = reload_settings(configured_, std::move(fresh), jobs_->queue().limits());
+  Reloaded reloaded = reload_settings(configured_, std::move(fresh), limits_);
   configured_ = std::move(reloaded.configured);
   for (const std::string& warning : configured_.warnings) spdlog::warn("{}", printable(warning));
   set_log_level(config().log_level);
   http_.set_environment(config().network);
   transfers_.configure(settings_of(config()));
   finished_.configure(config().on_finished, config().on_finished_limit);
-  jobs_->set_limits(reloaded.limits, [](const Status& set) {
+  limits_ = std::move(reloaded.limits);
+  jobs_->set_limits(limits_.in_effect(), [](const Status& set) {
     if (!set) spdlog::warn("the limits stay as they were: {}", set.error().message);
   });
 }
@@ -354,7 +351,9 @@ void App::end_stop() {
   idle_timer_.cancel();
   watchdog_timer_.cancel();
   // Replies that wait for the queue file first, and what was to be remembered.
-  writer_->write(jobs_->queue().data(),
+  queue::QueueData data = jobs_->queue().data();
+  data.limits = limits_.set;
+  writer_->write(std::move(data),
                  [this](const Status&) { storage_->post([this] { asio::post(io_, [this] { hang_up(); }); }); });
 }
 

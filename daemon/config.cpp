@@ -36,14 +36,34 @@ bool is_off(std::string_view value) {
   return std::find(kOff.begin(), kOff.end(), value) != kOff.end();
 }
 
+// Where a list came from: "/etc/p.conf:2, 5".
+std::string and_from(const std::string& first, const std::string& more) {
+  const std::size_t colon = more.rfind(':');
+  if (first == more || colon == std::string::npos || !first.starts_with(more.substr(0, colon + 1))) return more;
+  return first + ", " + more.substr(colon + 1);
+}
+
 // Takes the values of one place: a file, the variables, or the flags.
 class Taker {
  public:
-  // An empty folder: relative paths mean nothing here.
-  Taker(Configured& into, const ConfigPlaces& places, std::string folder)
-      : into_(into), places_(places), folder_(std::move(folder)) {}
+  // An empty folder: relative paths mean nothing here. `wrong`: the keys whose last word could not be used.
+  Taker(Configured& into, std::set<std::string>& wrong, const ConfigPlaces& places, std::string folder)
+      : into_(into), wrong_(wrong), places_(places), folder_(std::move(folder)) {}
 
   Status take(const ConfigKey& key, std::string value, const std::string& from) {
+    auto taken = take_value(key, std::move(value), from);
+    const std::string name(key.name);
+    if (!taken) {
+      wrong_.insert(name);
+      wrong_here_.insert(name);
+    } else if (!key.is_list || !wrong_here_.contains(name)) {  // a list is wrong where any of it is
+      wrong_.erase(name);
+    }
+    return taken;
+  }
+
+ private:
+  Status take_value(const ConfigKey& key, std::string value, const std::string& from) {
     if (value.find('\0') != std::string::npos) return fail(ErrorCode::kInvalidArgument, "there is a NUL in it");
     if (key.is_path && !value.empty()) {
       if (value.starts_with("~/") && !places_.home.empty()) {
@@ -62,20 +82,26 @@ class Taker {
       into_.config = std::move(before);
       return set;
     }
-    seen_.emplace(key.name);
+    const std::string name(key.name);
+    const bool is_more = !seen_.insert(name).second && key.is_list;
+    const auto old_from = into_.from.find(name);
     if (value.empty()) {
-      into_.from.erase(std::string(key.name));
+      if (old_from != into_.from.end()) old_from->second = from;  // which took away what another one said
+      into_.values.erase(name);
     } else {
-      into_.from[std::string(key.name)] = from;
+      into_.from[name] = is_more && old_from != into_.from.end() ? and_from(old_from->second, from) : from;
+      std::vector<std::string>& values = into_.values[name];
+      if (!is_more) values.clear();
+      values.push_back(std::move(value));
     }
     return {};
   }
 
- private:
   Configured& into_;
+  std::set<std::string>& wrong_;
   const ConfigPlaces& places_;
   const std::string folder_;
-  std::set<std::string> seen_;
+  std::set<std::string> seen_, wrong_here_;
 };
 
 // What is wrong with the line; it is then passed over.
@@ -95,17 +121,33 @@ Status take_line(Taker& taker, std::string_view line, const std::string& from) {
   return taken;
 }
 
-void take_file(Configured& result, const ConfigFile& file, const ConfigPlaces& places) {
-  Taker taker(result, places, {});
+void take_file(Configured& result, Taker taker, const ConfigFile& file, std::string_view then) {
   std::string_view rest = file.text;
+  constexpr std::string_view kMark = "\xef\xbb\xbf";
+  if (rest.starts_with(kMark)) rest.remove_prefix(kMark.size());
   for (std::size_t number = 1; !rest.empty(); ++number) {
     const std::size_t end = std::min(rest.find('\n'), rest.size());
     const std::string from = fmt::format("{}:{}", file.path, number);
     if (auto taken = take_line(taker, rest.substr(0, end), from); !taken) {
-      result.warnings.push_back(fmt::format("{}: {}; the line is passed over", from, taken.error().message));
+      result.warnings.push_back(fmt::format("{}: {}; {}", from, taken.error().message, then));
     }
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
+}
+
+// The key as it was.
+void keep(Configured& result, const Configured& before, const ConfigKey& key) {
+  const std::string name(key.name);
+  result.from.erase(name);
+  result.values.erase(name);
+  [[maybe_unused]] const Status cleared = key.set(result.config, {});
+  const auto values = before.values.find(name);
+  if (values == before.values.end()) return;
+  for (const std::string& value : values->second) {
+    [[maybe_unused]] const Status set = key.set(result.config, value);  // it was taken before
+  }
+  result.from[name] = before.from.at(name);
+  result.values.insert(*values);
 }
 
 Error wrong(const std::string& where, const Error& error) {
@@ -131,17 +173,24 @@ Status take_variables(Taker& taker, const std::function<std::optional<std::strin
 
 Result<Configured> configure(std::span<const ConfigFile> files,
                              const std::function<std::optional<std::string>(const std::string&)>& environment,
-                             std::span<const Setting> flags, const ConfigPlaces& places) {
+                             std::span<const Setting> flags, const ConfigPlaces& places, const Configured* before) {
   Configured result;
-  for (const ConfigFile& file : files) take_file(result, file, places);
-  Taker variables(result, places, places.folder);
+  std::set<std::string> wrong_keys;
+  for (const ConfigFile& file : files) {
+    take_file(result, Taker(result, wrong_keys, places, {}), file,
+              before == nullptr ? "the line is passed over" : "the line is passed over, the value before it stays");
+  }
+  Taker variables(result, wrong_keys, places, places.folder);
   if (auto taken = take_variables(variables, environment); !taken) return fail(taken.error());
-  Taker words(result, places, places.folder);
+  Taker words(result, wrong_keys, places, places.folder);
   for (const Setting& flag : flags) {
     const ConfigKey* key = find_config_key(flag.key);
     if (key == nullptr) return fail(ErrorCode::kInternal, fmt::format("no key {}", flag.key));
     auto taken = words.take(*key, flag.value, flag_of(*key));
     if (!taken) return fail(wrong(flag_of(*key), taken.error()));
+  }
+  if (before != nullptr) {
+    for (const std::string& name : wrong_keys) keep(result, *before, *find_config_key(name));
   }
   Config& config = result.config;
   if (config.models_dir.empty()) {

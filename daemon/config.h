@@ -7,6 +7,7 @@
 // A file is lines `key = value`: blanks around both do not count, a line that begins with # is a comment, an empty
 // value is the default, quotes around a whole value are taken off. A line that cannot be used is passed over with a
 // warning that names file and line: a typing error keeps nobody from downloading. A wrong flag or variable is an error.
+// A file may begin with the byte order mark of UTF-8.
 
 #include <chrono>
 #include <cstdint>
@@ -61,11 +62,14 @@ struct Configured {
   Config config;
   std::map<std::string, std::string> from;  // key → "--socket", "$OLLAMA_MODELS", "/etc/…:3"; not there: the default
   std::vector<std::string> warnings;
+  std::map<std::string, std::vector<std::string>> values;  // of the keys in `from`, as they were given
 };
 // `files` in the order of their weight, the weightiest last. kInvalidArgument names the flag or variable that is wrong,
-// or says that there is no home folder and nothing names the models dir.
+// or says that there is no home folder and nothing names the models dir. `before`: what was read last time; a key whose
+// line is wrong now keeps its value.
 Result<Configured> configure(std::span<const ConfigFile> files,
                              const std::function<std::optional<std::string>(const std::string&)>& environment,
-                             std::span<const Setting> flags, const ConfigPlaces& places);
+                             std::span<const Setting> flags, const ConfigPlaces& places,
+                             const Configured* before = nullptr);
 
 }  // namespace pullama

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -27,7 +28,10 @@ Result<std::string> read_trusted(const std::string& path) {
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) return os_fault(errno);
   if (!S_ISREG(info.st_mode)) return fail(ErrorCode::kPermission, fmt::format("{} is no file", path));
-  if ((info.st_uid != ::geteuid() && info.st_uid != 0) || (info.st_mode & S_IWOTH) != 0) {
+  if (info.st_uid != ::geteuid() && info.st_uid != 0) {
+    return fail(ErrorCode::kPermission, fmt::format("{} belongs to another user (uid {})", path, info.st_uid));
+  }
+  if ((info.st_mode & S_IWOTH) != 0) {
     return fail(ErrorCode::kPermission, fmt::format("{} can be written by others", path));
   }
   std::string text;
@@ -43,14 +47,17 @@ Result<std::string> read_trusted(const std::string& path) {
 
 }  // namespace
 
-ConfigFiles read_config_files(const std::vector<std::string>& paths) {
+ConfigFiles read_config_files(const std::vector<std::string>& paths, const std::vector<ConfigFile>& before) {
   ConfigFiles result;
   for (const std::string& path : paths) {
     auto text = read_trusted(path);
     if (text) {
       result.files.push_back({path, std::move(*text)});
     } else if (text.error().code != ErrorCode::kNotFound) {
-      result.warnings.push_back(text.error().message + "; it is not used");
+      const auto old = std::find_if(before.begin(), before.end(), [&](const auto& file) { return file.path == path; });
+      if (old != before.end()) result.files.push_back(*old);
+      result.warnings.push_back(text.error().message +
+                                (old == before.end() ? "; it is not used" : "; what it said before stays"));
     }
   }
   return result;

@@ -12,31 +12,50 @@
 #include "daemon/courier_main.h"
 #include "daemon/options.h"
 #include "daemon/process.h"
+#include "daemon/settings_reload.h"
 
 namespace {
 
-// Everything that a configuration is made of, also when it is read again.
-pullama::Result<pullama::Configured> read_configuration(const pullama::Options& options, const std::string& folder) {
+// Everything that a configuration is made of, also when it is read again: what cannot be used then is as it was.
+struct Read {
+  std::vector<pullama::ConfigFile> files;
+  pullama::Configured configured;
+};
+pullama::Result<Read> read_configuration(const pullama::Options& options, const std::string& folder,
+                                         const Read* before) {
   const auto environment = pullama::process_environment();
   std::string home = environment("HOME").value_or("");
   if (home.empty()) home = pullama::home_folder();
-  auto files = pullama::read_config_files(pullama::config_paths(environment, home));
+  const std::vector<pullama::ConfigFile> none;
+  auto files = pullama::read_config_files(pullama::config_paths(environment, home), before ? before->files : none);
   const auto exists = [](const std::string& path) {
     std::error_code ignored;  // an unreadable place is as good as none
     return std::filesystem::exists(path, ignored);
   };
-  auto configured = pullama::configure(files.files, environment, options.settings, {folder, home, exists});
-  if (configured) std::move(files.warnings.begin(), files.warnings.end(), std::back_inserter(configured->warnings));
-  return configured;
+  auto configured = pullama::configure(files.files, environment, options.settings, {folder, home, exists},
+                                       before ? &before->configured : nullptr);
+  if (!configured) return pullama::fail(configured.error());
+  pullama::pass_over_unknown_group(*configured, [](const std::string& name) -> pullama::Status {
+    if (const auto group = pullama::group_id(name); !group) return pullama::fail(group.error());
+    return {};
+  });
+  std::move(files.warnings.begin(), files.warnings.end(), std::back_inserter(configured->warnings));
+  return Read{std::move(files.files), std::move(*configured)};
 }
 
 int run(const pullama::Options& options, const std::string& folder) {
-  const auto configured = read_configuration(options, folder);
-  if (!configured) {
-    fmt::print(stderr, "{}", pullama::wrong_words(configured.error().message));
+  auto last = read_configuration(options, folder, nullptr);
+  if (!last) {
+    fmt::print(stderr, "{}", pullama::wrong_words(last.error().message));
     return 1;
   }
-  return pullama::run_daemon(options, *configured, [&] { return read_configuration(options, folder); });
+  const pullama::Configured first = last->configured;
+  return pullama::run_daemon(options, first, [&]() -> pullama::Result<pullama::Configured> {
+    auto fresh = read_configuration(options, folder, &*last);
+    if (!fresh) return pullama::fail(fresh.error());
+    *last = std::move(*fresh);
+    return last->configured;
+  });
 }
 
 }  // namespace

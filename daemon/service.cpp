@@ -265,12 +265,14 @@ void Service::upkeep_cancel(const proto::JobSnapshot& job, const proto::JobCance
 }
 
 void Service::limits_set(const proto::LimitsSetParams& params, Reply reply) {
-  queue::Limits limits = jobs_.queue().limits();
-  if (params.rate) limits.rate = *params.rate;
-  if (params.connections) limits.connections = *params.connections;
-  if (params.parallel_models) limits.parallel_models = *params.parallel_models;
-  jobs_.set_limits(limits, [this, answer = shared(std::move(reply))](const Status& set) {
-    if (!set) return answer->error(set.error());
+  const ChosenLimits before = *config_.limits;
+  config_.limits->take(params);
+  jobs_.set_limits(config_.limits->in_effect(), [this, before, answer = shared(std::move(reply))](const Status& set) {
+    if (!set) {
+      *config_.limits = before;
+      jobs_.set_limits(before.in_effect(), [](const Status&) {});  // the next save remembers the old ones
+      return answer->error(set.error());
+    }
     answer->succeed(wire(jobs_.queue().limits()));
   });
 }

@@ -11,6 +11,7 @@
 #include "daemon/jobs.h"
 #include "daemon/rpc/dispatcher.h"
 #include "daemon/rpc/event_hub.h"
+#include "daemon/settings_reload.h"
 #include "daemon/stores.h"
 #include "daemon/upkeep.h"
 #include "proto/params.h"
@@ -25,6 +26,7 @@ struct ServiceConfig {
   std::function<std::vector<store::HistoryEntry>(std::size_t limit, const std::string& model)>
       history;  // storage thread
   std::function<void(bool graceful)> shut_down;
+  ChosenLimits* limits = nullptr;                            // what limits.set changes; never null
   std::function<void(proto::DaemonInfo&)> describe;          // adds what is in effect
   std::function<Result<proto::KeyResult>(bool create)> key;  // storage thread
 };

@@ -32,14 +32,17 @@ std::vector<proto::DaemonSetting> settings_in_effect(const Configured& configure
     const auto from = configured.from.find(setting.key);
     if (from != configured.from.end()) setting.from = from->second;
     if (is_limit(key.name)) {
-      const bool as_configured = from != configured.from.end() && key.show(configured.config) == setting.value;
-      if (!as_configured) setting.from = setting.value == key.show(none) ? kDefault : "limits.set";
+      const std::string said = key.show(configured.config);
+      const bool is_default = setting.value == key.show(none);
+      const bool as_configured = said == setting.value || (said.empty() && is_default);
+      if (!as_configured) setting.from = is_default ? kDefault : "limits.set";
     } else if (key.name == "socket") {
       setting.value = running.socket;
       if (running.socket_was_handed_over) setting.from = "the service manager";
     } else if (key.name == "user_agent" && setting.value.empty()) {
       setting.value = registry::default_user_agent();
-    } else if ((key.name == "ca_file" || key.name == "ca_dir") && setting.from == kDefault && !setting.value.empty()) {
+    } else if ((key.name == "ca_file" || key.name == "ca_dir") && !setting.value.empty() &&
+               !configured.values.contains(setting.key)) {
       setting.from = "found";
     }
     settings.push_back(std::move(setting));

@@ -5,15 +5,65 @@
 #include "daemon/config_keys.h"
 
 namespace pullama {
+namespace {
 
-queue::Limits limits_of(const Config& config, queue::Limits limits) {
-  limits.rate = config.limit_rate.value_or(limits.rate);
-  limits.connections = config.connections.value_or(limits.connections);
-  limits.parallel_models = config.parallel_models.value_or(limits.parallel_models);
+// Calls `with` for each limit: its member in the configuration, and in what was set.
+template <class With>
+void for_each_limit(With with) {
+  with(&Config::limit_rate, &queue::Limits::rate);
+  with(&Config::connections, &queue::Limits::connections);
+  with(&Config::parallel_models, &queue::Limits::parallel_models);
+}
+
+}  // namespace
+
+bool is_socket_named(const Configured& configured) {
+  const auto from = configured.from.find("socket");
+  return from != configured.from.end() && !from->second.starts_with('/') && !configured.config.socket.empty();
+}
+
+void pass_over_unknown_group(Configured& configured, const std::function<Status(const std::string&)>& look_up) {
+  const auto from = configured.from.find("socket_group");
+  if (configured.config.socket_group.empty() || from == configured.from.end() || !from->second.starts_with('/')) return;
+  const auto known = look_up(configured.config.socket_group);
+  if (known) return;
+  configured.warnings.push_back(
+      fmt::format("{}: socket_group: {}; the line is passed over", from->second, known.error().message));
+  configured.config.socket_group.clear();
+  configured.from.erase(from);
+}
+
+queue::Limits ChosenLimits::in_effect() const {
+  queue::Limits limits = set;
+  for_each_limit([&](auto said, auto limit) { limits.*limit = (configured.*said).value_or(limits.*limit); });
   return limits;
 }
 
-Reloaded reload_settings(const Configured& before, Configured fresh, const queue::Limits& limits) {
+void ChosenLimits::take(const proto::LimitsSetParams& params) {
+  if (params.rate) {
+    configured.limit_rate.reset();
+    set.rate = *params.rate;
+  }
+  if (params.connections) {
+    configured.connections.reset();
+    set.connections = *params.connections;
+  }
+  if (params.parallel_models) {
+    configured.parallel_models.reset();
+    set.parallel_models = *params.parallel_models;
+  }
+}
+
+ChosenLimits choose_limits(const Config& config, const queue::Limits& remembered) {
+  ChosenLimits limits{{}, remembered};
+  for_each_limit([&](auto said, auto limit) {
+    limits.configured.*said = config.*said;
+    if (config.*said) limits.set.*limit = queue::Limits().*limit;
+  });
+  return limits;
+}
+
+Reloaded reload_settings(const Configured& before, Configured fresh, ChosenLimits limits) {
   const Config& old = before.config;
   for (const ConfigKey& key : config_keys()) {
     if (key.reloads) continue;
@@ -27,11 +77,12 @@ Reloaded reload_settings(const Configured& before, Configured fresh, const queue
   fresh.config.models_dir = old.models_dir;
   fresh.config.socket = old.socket;
   fresh.config.socket_group = old.socket_group;
-  Config changed = fresh.config;
-  if (changed.limit_rate == old.limit_rate) changed.limit_rate.reset();
-  if (changed.connections == old.connections) changed.connections.reset();
-  if (changed.parallel_models == old.parallel_models) changed.parallel_models.reset();
-  return {std::move(fresh), limits_of(changed, limits)};
+  for_each_limit([&](auto said, auto limit) {
+    if (fresh.config.*said == old.*said) return;
+    limits.configured.*said = fresh.config.*said;
+    if (fresh.config.*said) limits.set.*limit = queue::Limits().*limit;
+  });
+  return {std::move(fresh), std::move(limits)};
 }
 
 }  // namespace pullama

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/support/io/temp_dir.h"
 
@@ -28,6 +29,33 @@ TEST_CASE("a file that others may write to, or that is none, is not used") {
   CHECK(result.files.empty());
   REQUIRE(result.warnings.size() == 4);
   CHECK(result.warnings[0] == (dir / "open") + " can be written by others; it is not used");
+}
+
+TEST_CASE("read again, a file that cannot be used says what it said before, and one that is gone nothing") {
+  const pullama::testing::TempDir dir;
+  for (const char* name : {"kept", "gone", "good"}) dir.write(name, std::string("user_agent = ") + name + "\n");
+  const std::vector<std::string> paths{dir / "kept", dir / "gone", dir / "good"};
+  const auto before = read_config_files(paths);
+  REQUIRE(before.files.size() == 3);
+  dir.write("kept", "user_agent = evil\n");
+  REQUIRE(::chmod((dir / "kept").c_str(), 0666) == 0);
+  REQUIRE(::unlink((dir / "gone").c_str()) == 0);
+  dir.write("good", "user_agent = new\n");
+  const auto after = read_config_files(paths, before.files);
+  REQUIRE(after.files.size() == 2);
+  CHECK(after.files[0].text == "user_agent = kept\n");
+  CHECK(after.files[1].text == "user_agent = new\n");
+  CHECK(after.warnings ==
+        std::vector<std::string>{(dir / "kept") + " can be written by others; what it said before stays"});
+}
+
+TEST_CASE("a file of another user is refused for what it is") {
+  if (::geteuid() != 0) return;  // nobody else can give files away
+  const pullama::testing::TempDir dir;
+  dir.write("theirs", "user_agent = x\n");
+  REQUIRE(::chown((dir / "theirs").c_str(), 65534, 65534) == 0);
+  CHECK(read_config_files({dir / "theirs"}).warnings ==
+        std::vector<std::string>{(dir / "theirs") + " belongs to another user (uid 65534); it is not used"});
 }
 
 TEST_CASE("the user's file lies in $XDG_CONFIG_HOME, else below the home folder") {

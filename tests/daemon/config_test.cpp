@@ -73,6 +73,45 @@ TEST_CASE("a line that cannot be used is passed over, with its number") {
   CHECK(result->warnings[0].find("there is no key \"on_finnished\"") != std::string::npos);
 }
 
+TEST_CASE("read again, a key whose line is wrong keeps its value and where it came from") {
+  const auto nothing_set = [](const std::string&) -> std::optional<std::string> { return std::nullopt; };
+  const auto again = [&](const Configured& before, const std::vector<ConfigFile>& files,
+                         const std::vector<Setting>& flags = {}) {
+    auto result =
+        configure(files, nothing_set, flags, {"/here", "/h", [](const std::string&) { return false; }}, &before);
+    REQUIRE(result);
+    return *result;
+  };
+  const auto before = *configured({{"/e", "limit_rate = 1M\nmirror = a.example https://m1\n"},
+                                   {"/u",
+                                    "on_finished_limit = 7s\nlimit_rate = 5M\n"
+                                    "mirror = a.example https://m2\nmirror = a.example https://m3\n"}});
+  CHECK(before.config.mirrors.size() == 2);
+  const auto after = again(before, {{"/e", "limit_rate = 1M\n"},
+                                    {"/u",
+                                     "limit_rate = 5X\non_finished_limit = soon\nuser_agent = me\nidle_time = x\n"
+                                     "mirror = a.example\nmirror = a.example https://m4\n"}});
+  CHECK(after.config.limit_rate == 5'000'000U);
+  CHECK(after.from.at("limit_rate") == "/u:2");
+  CHECK(after.config.on_finished_limit == 7s);
+  CHECK(after.config.idle_time == 10min);
+  CHECK(after.config.user_agent == "me");
+  CHECK(after.config.mirrors == before.config.mirrors);
+  REQUIRE(after.warnings.size() == 4);
+  CHECK(after.warnings[0].find("the value before it stays") != std::string::npos);
+  // It stays as long as the line is wrong, and a good word after or above it counts.
+  CHECK(again(after, {{"/u", "limit_rate = 5Y\n"}}).config.limit_rate == 5'000'000U);
+  CHECK(again(before, {{"/u", "limit_rate = 5X\nlimit_rate = 6M\n"}}).config.limit_rate == 6'000'000U);
+  CHECK(again(before, {{"/u", "limit_rate = 5X\n"}}, {{"limit_rate", "9M"}}).config.limit_rate == 9'000'000U);
+  CHECK_FALSE(again(before, {{"/u", ""}}).config.limit_rate);
+}
+
+TEST_CASE("the byte order mark of UTF-8 is no part of the first line") {
+  const auto result = configured({{"p", "\xef\xbb\xbfon_finished_limit = 7s\n"}});
+  CHECK(result->config.on_finished_limit == 7s);
+  CHECK(result->warnings.empty());
+}
+
 TEST_CASE("a wrong flag or variable is an error that names it") {
   const auto flag = configured({}, {}, {{"on_finished_limit", "0s"}});
   REQUIRE_FALSE(flag.has_value());
