@@ -45,6 +45,11 @@ Result<std::string> make_key(const std::string& path) {
   const std::filesystem::path file(path);
   const std::string name = file.filename().string();
   const std::string public_name = name + ".pub";
+  std::error_code none;
+  if (std::filesystem::is_symlink(file, none)) {
+    return fail(ErrorCode::kAuthFailed, path + " is a link to nowhere, so no key was made",
+                "remove the link, or bring back what it points to");
+  }
   const auto fs = io::PosixFileSystem::open(file.parent_path().string(), true);
   if (!fs) return cannot_make(path, fs.error());
   const auto there = (*fs)->stat(public_name);
