@@ -23,6 +23,9 @@ class Channel {
 
   Status write(std::string_view bytes, std::chrono::milliseconds limit);
 
+  // Who made the socket that we are connected to; 0 where that is not known.
+  int peer_pid() const;
+
   enum class Got { kBytes, kNothing, kClosed };
   // Appends what is there. kNothing: the time is over, or `wake_fd` (-1: none) became readable.
   Got read(std::string& into, std::chrono::milliseconds limit, int wake_fd);

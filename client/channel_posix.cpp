@@ -77,6 +77,12 @@ Result<std::unique_ptr<Channel>> Channel::open(const Endpoint& endpoint, Millise
 
 Channel::~Channel() { ::close(fd_); }
 
+int Channel::peer_pid() const {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  return ::getsockopt(fd_, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.pid : 0;
+}
+
 Status Channel::write(std::string_view bytes, Milliseconds limit) {
   const auto end = Clock::now() + limit;
   while (!bytes.empty()) {

@@ -102,6 +102,7 @@ Result<std::string> Connection::call_text(std::string_view method, const std::st
   }
   while (!reply_) {
     if (left_until(end) == Milliseconds(0)) {
+      silent_ = true;
       return fail(lose(fmt::format("the daemon at {} did not answer {} in time", endpoint_.path, method)));
     }
     if (auto status = pump(left_until(end), -1); !status) return fail(status.error());

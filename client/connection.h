@@ -21,6 +21,8 @@
 namespace pullama::client {
 
 inline constexpr std::chrono::seconds kReplyLimit{30};
+// Of daemon.info, the first request: what does not answer that hangs.
+inline constexpr std::chrono::seconds kHelloLimit{10};
 
 class Connection {
  public:
@@ -29,6 +31,9 @@ class Connection {
   const Endpoint& endpoint() const { return endpoint_; }
   // Nothing more will come: open another.
   bool is_lost() const { return lost_; }
+  // Lost because a reply did not come in time: somebody is there, and hangs.
+  bool is_silent() const { return silent_; }
+  int peer_pid() const { return channel_->peer_pid(); }
 
   template <class Reply, class Params>
   Result<Reply> call(std::string_view method, const Params& params, std::chrono::milliseconds limit = kReplyLimit) {
@@ -60,6 +65,7 @@ class Connection {
   std::optional<std::int64_t> awaited_;
   std::optional<Result<std::string>> reply_;
   bool lost_ = false;
+  bool silent_ = false;
 };
 
 }  // namespace pullama::client

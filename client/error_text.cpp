@@ -15,7 +15,9 @@ void add(std::string& hint, std::string_view words) {
 
 Error with_hint(Error error) {
   if (error.code == ErrorCode::kDiskFull) add(error.hint, "try `pullama clean`");
-  if (error.code == ErrorCode::kAuthFailed) add(error.hint, "check ~/.ollama/id_ed25519");
+  if (error.code == ErrorCode::kAuthFailed && (error.message + error.hint).find("id_ed25519") == std::string::npos) {
+    add(error.hint, "check ~/.ollama/id_ed25519");  // unless the daemon said which one it shows
+  }
   return error;
 }
 

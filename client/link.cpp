@@ -2,13 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <fstream>
+#include <string>
+
 #include "client/autostart.h"
 #include "client/network_words.h"
 #include "client/version_words.h"
 #include "common/printable.h"
 #include "common/version.h"
 #include "proto/methods.h"
-#include "proto/results.h"
 
 namespace pullama::client {
 namespace {
@@ -50,8 +53,16 @@ void Link::set_wake(int fd, std::function<bool()> is_stopped) {
 }
 
 std::optional<std::string> Link::models_dir() const {
-  if (is_system() && options_.models_dir_by_default) return std::nullopt;
+  if (options_.models_dir_by_default && (is_system() || has_own_models_dir_)) return std::nullopt;
   return options_.models_dir;
+}
+
+// A file's value is meant for everybody who says nothing else; a flag or variable of a user's daemon may be that of
+// the command that happened to start it.
+void Link::learn(const proto::DaemonInfo& info) {
+  has_own_models_dir_ = std::any_of(
+      info.settings.begin(), info.settings.end(),
+      [](const proto::DaemonSetting& setting) { return setting.key == "models_dir" && setting.from.starts_with('/'); });
 }
 
 bool Link::go_where(const Error& error) {
@@ -111,7 +122,8 @@ Result<Connection*> Link::open() {
     if (!connection) return connection;
     auto greeted = greet();
     if (greeted) return connection_.get();
-    // One that was just leaving took us in: look again.
+    // One that was just leaving took us in: look again. One that hangs will hang the next time, too.
+    if (is_silent()) return fail(greeted.error());
     if (is_open() || tries == kMostGreetings) {
       connection_.reset();
       return fail(greeted.error());
@@ -125,8 +137,25 @@ Result<Connection*> Link::start() {
   return connection_.get();
 }
 
+Result<proto::DaemonInfo> Link::hello() {
+  if (const auto connection = open_running(); !connection) return fail(connection.error());
+  return ask_info();
+}
+
+Result<proto::DaemonInfo> Link::ask_info() {
+  auto info = connection_->call<proto::DaemonInfo>(proto::method::kDaemonInfo, proto::NoParams{}, kHelloLimit);
+  if (info || !connection_->is_silent()) return info;
+  const int pid = connection_->peer_pid();
+  std::string program;
+  std::getline(std::ifstream(fmt::format("/proc/{}/comm", pid)) >> std::ws, program);
+  const auto [who, remedy] = silent_words(pid, program, is_system());
+  return fail(ErrorCode::kInternal,
+              fmt::format("the daemon{} at {} is there but does not answer", who, connection_->endpoint().path),
+              remedy);
+}
+
 Status Link::greet() {
-  const auto info = connection_->call<proto::DaemonInfo>(proto::method::kDaemonInfo, proto::NoParams{});
+  const auto info = ask_info();
   if (!info) return fail(info.error());
   if (info->protocol != proto::kProtocolVersion) {
     return fail(ErrorCode::kUnsupported,
@@ -137,6 +166,7 @@ Status Link::greet() {
   }
   if (told_version_ != info->version) version_notice_ = version_notice(info->version, info->pid, kVersion, is_system());
   told_version_ = info->version;
+  learn(*info);
   proxy_difference_ = info->network ? proxy_difference(*info->network, process_proxy_settings()) : std::string();
   if (info->asleep) {
     const proto::JobCounts& jobs = info->jobs;
@@ -199,7 +229,10 @@ Result<Connection*> Link::start_and_open() {
                 log);
   }
   return fail(ErrorCode::kInternal,
-              fmt::format("the daemon was started but does not answer at {} after 10 seconds", endpoint->path), log);
+              fmt::format("the daemon was started but does not answer at {} after {} seconds", endpoint->path,
+                          std::chrono::seconds(kStartLimit).count()),
+              "where pullamad.conf names a socket, tell it clients too: $PULLAMA_SOCKET or --socket" +
+                  (log.empty() ? log : "; " + log));
 }
 
 }  // namespace pullama::client

@@ -12,6 +12,7 @@
 #include "client/connection.h"
 #include "client/options.h"
 #include "proto/params.h"
+#include "proto/results.h"
 
 namespace pullama::client {
 
@@ -27,6 +28,10 @@ class Link {
   Result<Connection*> open();
   // The same without ever starting one. kNetwork: there is none.
   Result<Connection*> open_running();
+  // What the daemon tells of itself, asked over open_running(). kInternal where it is there and does not answer.
+  Result<proto::DaemonInfo> hello();
+  // The last daemon did not answer its first request.
+  bool is_silent() const { return connection_ && connection_->is_silent(); }
   // Starts one, whatever --no-autostart says: the user asked for just that.
   Result<Connection*> start();
   // Of the connection that is open; kNetwork where it is lost.
@@ -36,8 +41,10 @@ class Link {
   // Waits of this link end when that becomes readable.
   void set_wake(int fd, std::function<bool()> is_stopped);
 
-  // What to send as models_dir: nothing where the system's daemon is to use its own.
+  // What to send as models_dir: nothing where the daemon is to use its own.
   std::optional<std::string> models_dir() const;
+  // What the daemon told of itself; open() has asked it.
+  void learn(const proto::DaemonInfo& info);
 
   // The daemon that answers is the system service's.
   bool is_system() const { return connection_ && connection_->endpoint().source == EndpointSource::kSystem; }
@@ -69,6 +76,7 @@ class Link {
   Result<Connection*> start_and_open();
   // The first request on a new connection: do we understand each other?
   Status greet();
+  Result<proto::DaemonInfo> ask_info();
 
   const Options& options_;
   std::unique_ptr<Connection> connection_;
@@ -76,7 +84,8 @@ class Link {
   std::string told_version_;  // of the last daemon
   std::uint64_t found_waiting_ = 0;
   std::string version_notice_;
-  std::string proxy_difference_;  // of the last daemon and us
+  std::string proxy_difference_;     // of the last daemon and us
+  bool has_own_models_dir_ = false;  // the last daemon has it from a configuration file
   int wake_fd_ = -1;
   std::function<bool()> is_stopped_;
 };

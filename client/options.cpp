@@ -331,7 +331,7 @@ Result<Options> parse_options(std::span<const std::string> args, const Surroundi
     if (words.fault->hint.empty() && words.unknown_flag) words.fault->hint = form_meant(words.operands);
     return fail(*words.fault);
   }
-  if (options.has(Flag::kVersion) && words.operands.empty()) words.operands = {"version"};
+  if (options.has(Flag::kVersion)) words.operands = {"version"};  // whatever else is there
   const auto command = take_command(words.operands);
   if (!command) return fail(command.error());
   options.command = *command;
@@ -340,6 +340,7 @@ Result<Options> parse_options(std::span<const std::string> args, const Surroundi
   const CommandRule& rule = rule_of(*command);
   for (const Given& given : words.flags) {
     if (!takes(*given.rule, *command)) {
+      if (options.has(Flag::kVersion)) continue;
       return wrong(fmt::format("--{} is no flag of \"{}\"", given.rule->name, rule.name), usage(rule));
     }
     if (given.rule->value.empty()) continue;

@@ -41,6 +41,14 @@ std::string restart_words(bool is_system) {
                    : "restart the daemon: pullama daemon stop, then pullama daemon start";
 }
 
+SilentWords silent_words(int pid, std::string_view program, bool is_system) {
+  const bool is_known = pid > 0 && program == "pullamad";
+  const std::string who = is_known ? fmt::format(" (pid {})", pid) : std::string();
+  if (is_system) return {who, "restart it: sudo systemctl restart pullamad"};
+  if (is_known) return {who, fmt::format("end it with: kill -KILL {}; what is verified stays", pid)};
+  return {who, "restart it: systemctl --user restart pullamad.service"};
+}
+
 std::string version_notice(std::string_view daemon, std::uint64_t pid, std::string_view client, bool is_system) {
   if (daemon == client) return {};
   const std::string both =

@@ -58,6 +58,9 @@ void ask_daemon(Link& link, const Completion& completion, Answer& answer) {
     }
   }
   if (completion.installed) {
+    const auto info = (*connection)->call<proto::DaemonInfo>(proto::method::kDaemonInfo, proto::NoParams{}, kPatience);
+    if (!info) return;
+    link.learn(*info);
     proto::StoreListParams params;
     params.models_dir = link.models_dir();
     const auto list = (*connection)->call<proto::StoreList>(proto::method::kStoreList, params, kPatience);

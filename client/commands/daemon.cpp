@@ -16,12 +16,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-Result<proto::DaemonInfo> info_of(Context& context) {
-  const auto connection = context.link.open_running();
-  if (!connection) return fail(connection.error());
-  return (*connection)->call<proto::DaemonInfo>(proto::method::kDaemonInfo, proto::NoParams{});
-}
-
 bool is_nobody(const Error& error) { return error.code == ErrorCode::kNetwork; }
 
 std::string count_text(const proto::JobCounts& jobs) {
@@ -73,7 +67,7 @@ void show(Context& context, const proto::DaemonInfo& info) {
 }  // namespace
 
 int run_daemon_status(Context& context) {
-  const auto info = info_of(context);
+  const auto info = context.link.hello();
   if (!info) {
     if (!is_nobody(info.error())) return report(context, info.error());
     return report(context, Error{ErrorCode::kNetwork, "the daemon is not running: " + info.error().message,
@@ -88,11 +82,11 @@ int run_daemon_status(Context& context) {
 }
 
 int run_daemon_start(Context& context) {
-  auto info = info_of(context);
+  auto info = context.link.hello();
   const bool was_there = info.has_value();
   if (!info && is_nobody(info.error())) {
     if (auto connection = context.link.start(); !connection) return report(context, connection.error());
-    info = info_of(context);
+    info = context.link.hello();
   }
   if (!info) return report(context, info.error());
   if (context.options.is_json()) {
@@ -105,7 +99,7 @@ int run_daemon_start(Context& context) {
 }
 
 int run_daemon_stop(Context& context) {
-  const auto info = info_of(context);
+  const auto info = context.link.hello();
   if (!info) {
     if (!is_nobody(info.error())) return report(context, info.error());
     if (context.options.is_json()) {

@@ -154,7 +154,27 @@ int run_update(Context& context) {
   return run_job(context, proto::JobKind::kUpdate, proto::method::kStoreUpdate, "update", false);
 }
 
+// What the daemon cannot look at itself: that it answers.
 int run_doctor(Context& context) {
+  const auto connection = context.link.open();
+  if (!connection && context.link.is_silent()) {
+    const Error& error = connection.error();
+    proto::Event event;
+    event.body = proto::event::DoctorCheck{"daemon", "failed", error.message, error.hint};
+    if (context.options.is_json()) {
+      proto::JsonObject check;
+      for (const auto& [name, value] : proto::event_members(event)) check.add_json(name, value);
+      document(context, proto::JsonObject().add("ok", false).add_json("checks", "[" + check.str() + "]").str());
+      return 1;
+    }
+    Transfer transfer;
+    transfer.kind = proto::JobKind::kDoctor;
+    const auto renderer = make_renderer(context.options, context.streams);
+    renderer->started({proto::JobKind::kDoctor, {}, {}, {}});
+    renderer->event(event, transfer, {});
+    renderer->failed(Error{ErrorCode::kInternal, "1 check failed", "do what it says", 0});
+    return 1;
+  }
   return run_job(context, proto::JobKind::kDoctor, proto::method::kDaemonDoctor, "doctor", true);
 }
 

@@ -4,6 +4,16 @@
 
 using namespace pullama::client;
 
+TEST_CASE("of a daemon that hangs, the pid is named only where it is the daemon's") {
+  CHECK(silent_words(12, "pullamad", false).who == " (pid 12)");
+  CHECK(silent_words(12, "pullamad", false).remedy.find("kill -KILL 12") != std::string::npos);
+  CHECK(silent_words(12, "systemd", false).who.empty());
+  CHECK(silent_words(12, "systemd", false).remedy.find("systemctl --user") != std::string::npos);
+  CHECK(silent_words(1, "systemd", true).who.empty());
+  CHECK(silent_words(1, "systemd", true).remedy.find("sudo systemctl") != std::string::npos);
+  CHECK(silent_words(0, "", false).who.empty());
+}
+
 TEST_CASE("versions are compared number by number") {
   CHECK(compare_versions("0.2.0", "0.2.0") == 0);
   CHECK(compare_versions("0.2", "0.2.0") == 0);

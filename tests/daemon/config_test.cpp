@@ -171,7 +171,7 @@ TEST_CASE("every value says where it came from") {
   CHECK(result->from.at("socket") == "/home/p.conf:1");
   CHECK(result->from.at("https_proxy") == "$HTTPS_PROXY");
   CHECK(result->from.at("log_level") == "--log-level");
-  CHECK_FALSE(result->from.contains("no_proxy"));
+  CHECK(result->from.at("no_proxy") == "/home/p.conf:2");  // which took it away
   CHECK(result->config.limit_rate == 5'000'000U);
   CHECK(find_config_key("https_proxy")->show(result->config) == "http://proxy:1");
 }

@@ -101,7 +101,9 @@ class KeyTest(harness.TestCase):
         self.assertEqual(self.bytes_there(), {"id_ed25519.pub": b"ssh-ed25519 AAAA somebody's\n"})
         self.public.unlink()
         self.file.symlink_to("elsewhere")
-        self.assertNotEqual(self.box.pullama("key", "create").returncode, 0)
+        run = self.box.pullama("key", "create")
+        self.assert_error(run, 3, f"{self.file} is a link to nowhere", "remove the link")
+        self.assertEqual(run.stderr.count("id_ed25519"), 1, "one hint is enough")
         self.assertEqual(os.readlink(self.file), "elsewhere")
         self.assertEqual([path.name for path in self.file.parent.glob("*elsewhere*")], [])
 

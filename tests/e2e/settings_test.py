@@ -2,13 +2,15 @@
 """The daemon's settings: what is in effect and where it came from, without secrets; read again at SIGHUP; heard by what goes
 out into the network; and what a service manager hears."""
 
+import json
 import signal
 import socket
+import subprocess
 
 import harness
-from blobs import MIB, Blob, Model
+from blobs import MIB, Blob, Model, small_model
 from proxies import HttpProxy
-from registries import Authority, DockerRegistry
+from registries import Authority, DockerRegistry, ScriptedRegistry
 from wire import Wire
 
 HIDDEN = "registry.hidden.example"  # only a proxy knows where it is
@@ -53,11 +55,78 @@ class InEffectTest(SettingsCase):
         for word in ("hush", "mia"):
             self.assertNotIn(word, run.stdout + self.box.daemon_log())
 
+    def test_a_limit_of_the_configuration_ends_with_it_and_one_that_was_set_stays(self):
+        def limits():
+            told = {key: self.settings()[key] for key in ("limit_rate", "connections", "parallel_models")}
+            return list(told.values())
+
+        self.configure("limit_rate = 3M", "connections = 2")
+        daemon = self.box.daemon("--parallel-models", "4")
+        self.assertEqual(limits(), [("3.0 MB/s", f"{self.file}:1"), ("2", f"{self.file}:2"), ("4", "--parallel-models")])
+        self.assertEqual(self.box.terminate(daemon), 0)
+        self.file.unlink()
+        daemon = self.box.daemon()
+        self.assertEqual(limits(), [("off", "default"), ("auto", "default"), ("1", "default")])
+        self.assert_exit(self.box.pullama("limit", "800k"), 0)
+        self.assertEqual(self.box.terminate(daemon), 0)
+        self.box.daemon()
+        self.assertEqual(limits(), [("800.0 kB/s", "limits.set"), ("auto", "default"), ("1", "default")])
+
+    def test_an_unknown_group_in_a_file_keeps_nobody_from_starting(self):
+        self.configure("socket_group = no-such-group-anywhere")
+        self.box.daemon()
+        self.assertEqual(self.settings()["socket_group"], ("", "default"))
+        self.assertTrue(any(f"{self.file}:1: socket_group" in warning for warning in self.told()["warnings"]))
+        refused = self.box.spawn(harness.PULLAMAD, "--socket-group", "no-such-group-anywhere", "--models-dir",
+                                 self.box.root / "other", "--socket", self.box.root / "s", stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE)
+        refused.communicate(timeout=harness.PATIENCE)
+        self.assertEqual(refused.returncode, 1)
+
     def test_a_limit_that_was_set_says_so(self):
         self.configure("limit_rate = 5M")
         self.box.daemon()
         self.assert_exit(self.box.pullama("limit", "800k"), 0)
         self.assertEqual(self.settings()["limit_rate"], ("800.0 kB/s", "limits.set"))
+
+
+class ModelsDirTest(SettingsCase):
+    def setUp(self):
+        super().setUp()
+        self.model = small_model(sizes=(50_000,))
+        self.registry = ScriptedRegistry(self.box, {"models": [self.model.script()]})
+        self.theirs = self.box.root / "theirs"
+        for folder in (self.box.models, self.box.root / "here", self.box.home / ".ollama/models"):
+            folder.mkdir(parents=True)
+
+    def listed(self, *flags, env=None):
+        run = self.box.pullama("list", "--output", "json", *flags, env=env)
+        self.assert_exit(run, 0)
+        return json.loads(run.stdout)["models_dir"]
+
+    def test_the_file_s_is_where_a_pull_goes_that_names_none(self):
+        self.configure(f"models_dir = {self.theirs}")
+        nothing_said = {"OLLAMA_MODELS": None}
+        name = self.registry.name(self.model)
+        self.assert_exit(self.box.pullama("pull", "--insecure", name, env=nothing_said), 0)
+        self.assert_stored(self.registry.host, self.model, self.theirs)
+        self.assert_nothing_stored(self.box.home / ".ollama/models")
+        self.assertEqual(self.listed(env=nothing_said), str(self.theirs))
+        self.assertEqual(self.listed(), str(self.box.models))
+        self.assertEqual(self.listed("--models-dir", "here", env=nothing_said), str(self.box.root / "here"))
+        run = self.box.pullama("__complete", "show", "", env=nothing_said)
+        self.assertIn(self.model.repository, run.stdout)
+
+    def test_a_daemon_that_listens_elsewhere_by_its_file_is_explained(self):
+        self.configure(f"socket = {self.box.root}/elsewhere.sock")
+        run = self.box.pullama("list")
+        self.assert_error(run, 1, str(self.box.socket), "after 30 seconds", "pullamad.conf", "$PULLAMA_SOCKET")
+        told = {"PULLAMA_SOCKET": f"{self.box.root}/elsewhere.sock"}
+        self.assert_exit(self.box.pullama("list", env=told), 0)
+
+    def test_a_flag_of_the_one_who_started_the_daemon_binds_nobody_else(self):
+        self.box.daemon("--models-dir", self.theirs)
+        self.assertEqual(self.listed(env={"OLLAMA_MODELS": None}), str(self.box.home / ".ollama/models"))
 
 
 class HangupTest(SettingsCase):
@@ -75,6 +144,33 @@ class HangupTest(SettingsCase):
         self.assertTrue(any("socket" in warning and "started again" in warning for warning in told["warnings"]), told)
         self.assertTrue(any(f"{self.file}:4" in warning for warning in told["warnings"]), told)
 
+    def test_what_cannot_be_used_changes_nothing(self):
+        lines = ["user_agent = good/1", "http_proxy = http://good.example:1", "idle_time = 90s"]
+        self.configure(*lines)
+        daemon = self.box.daemon()
+        before = self.settings()
+
+        def warned(word):
+            daemon.send_signal(signal.SIGHUP)
+            return harness.wait_until(lambda: any(word in warning for warning in self.told().get("warnings", [])), word)
+
+        self.configure("user_agent = good/1", "idle_time = soon", "http_proxy = http://good.example:1")
+        warned(f"{self.file}:2: idle_time")
+        self.assertEqual({key: value for key, (value, _) in self.settings().items()},
+                         {key: value for key, (value, _) in before.items()})
+        self.configure(*lines)
+        self.file.chmod(0o666)
+        warned("can be written by others")
+        self.file.unlink()
+        self.file.mkdir()
+        warned("is no file")
+        self.assertEqual({key: value for key, (value, _) in self.settings().items()},
+                         {key: value for key, (value, _) in before.items()})
+        self.file.rmdir()
+        daemon.send_signal(signal.SIGHUP)
+        harness.wait_until(lambda: self.settings()["idle_time"] == ("10m0s", "default"), "a file that is gone says nothing")
+        self.assertIn("what it said before stays", self.box.daemon_log())
+
     def test_a_limit_that_was_set_meanwhile_stays(self):
         self.configure("limit_rate = 5M")
         daemon = self.box.daemon()
@@ -90,6 +186,30 @@ class HangupTest(SettingsCase):
             daemon.send_signal(signal.SIGHUP)
         self.assertTrue(self.told())
         self.assertIsNone(daemon.poll())
+
+
+class HangingTest(SettingsCase):
+    def test_a_daemon_that_hangs_is_named_with_the_remedy(self):
+        daemon = self.box.daemon()
+        daemon.send_signal(signal.SIGSTOP)
+        self.addCleanup(daemon.send_signal, signal.SIGCONT)
+        words = (f"pid {daemon.pid}", str(self.box.socket), "does not answer", f"kill -KILL {daemon.pid}")
+        commands = (("daemon", "status"), ("daemon", "start"), ("daemon", "stop"), ("list",))
+        runs = [self.box.start_pullama(*command) for command in commands]
+        asked = [self.box.start_pullama("doctor", *flags) for flags in ((), ("--output", "json"))]
+        for run in runs:
+            out, err = run.communicate(timeout=harness.PATIENCE)
+            self.assertEqual((run.returncode, out), (1, ""), err)
+            self.assert_one_line(err, *words)
+            self.assertNotIn("not running", err)
+        told = [run.communicate(timeout=harness.PATIENCE) for run in asked]
+        self.assertEqual([run.returncode for run in asked], [1, 1], told)
+        for word in ("daemon", *words):
+            self.assertIn(word, told[0][0] + told[0][1])
+        document = json.loads(told[1][0])
+        self.assertFalse(document["ok"])
+        self.assertEqual([(c["check"], c["status"]) for c in document["checks"]], [("daemon", "failed")])
+        self.assertIn(f"kill -KILL {daemon.pid}", document["checks"][0]["hint"])
 
 
 class ServiceManagerTest(SettingsCase):
