@@ -4,6 +4,7 @@
 #include "daemon/store/keep.h"
 #include "daemon/store/manifests.h"
 #include "daemon/store/models_dir.h"
+#include "daemon/store/removal.h"
 #include "tests/support/io/crash_file_system.h"
 
 namespace pullama::store {
@@ -102,6 +103,32 @@ TEST_CASE("a blob that keep brought back is there after a power cut") {
     ++cuts;
   }
   CHECK(cuts == 2);
+}
+
+TEST_CASE("a power cut amid a removal leaves no manifest whose blob is gone") {
+  const ModelName name = *ModelName::parse("hf.co/user/m:Q4");
+  const Digest digest = *Digest::parse("sha256:" + std::string(64, '2'));
+  std::uint64_t cuts = 0;
+  for (std::uint64_t n = 1;; ++n) {
+    CAPTURE(n);
+    CrashFileSystem disk;
+    REQUIRE(disk.make_directories(kBlobsDir));
+    REQUIRE((*disk.open(blob_path(digest), io::OpenMode::kCreateNew))->sync_all());
+    REQUIRE(disk.sync_directory(kBlobsDir));
+    REQUIRE(Manifests(disk).write(name, manifest_of('2')));
+    disk.cut_before(n);
+    const auto removed = remove_models({disk, nullptr, nullptr}, {name}, {}, false, {});
+    CHECK(removed.has_value() == !disk.is_off());
+    for_each_outcome(disk, [&](CrashFileSystem& after) {
+      const auto listed = Manifests(after).scan();
+      REQUIRE(listed);
+      if (removed) CHECK(listed->empty());
+      if (!listed->empty()) CHECK(after.stat(blob_path(digest)));
+    });
+    if (!disk.is_off()) break;
+    ++cuts;
+  }
+  CHECK(cuts >= 5);
 }
 
 }  // namespace
