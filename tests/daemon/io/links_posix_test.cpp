@@ -61,8 +61,11 @@ TEST_CASE_FIXTURE(Fixture, "a symlink in a folder's place is never followed") {
   std::filesystem::create_directory(models + "/manifests");
   plant("../outside", "models/.pullm");
   plant("../../outside", "models/manifests/host");
+  // Also one that stays in the models dir: what is under one name must not be somebody else's under another.
+  std::filesystem::create_directory(models + "/manifests/other");
+  plant("other", "models/manifests/inside");
   auto fs = open();
-  for (const std::string folder : {".pullm", "manifests/host"}) {
+  for (const std::string folder : {".pullm", "manifests/host", "manifests/inside"}) {
     CAPTURE(folder);
     const std::string native = models + "/" + folder;
     check_refused(fs->open(folder + "/victim", OpenMode::kRead).error(), native);
@@ -76,6 +79,7 @@ TEST_CASE_FIXTURE(Fixture, "a symlink in a folder's place is never followed") {
   }
   CHECK(dir.read("outside/victim") == "precious");
   CHECK_FALSE(dir.exists("outside/new"));
+  CHECK(std::filesystem::is_empty(models + "/manifests/other"));
 }
 
 TEST_CASE_FIXTURE(Fixture, "blobs and manifests of our own on another disk are followed, through several links too") {
