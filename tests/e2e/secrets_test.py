@@ -92,9 +92,12 @@ class SecretsTest(harness.TestCase):
         registry = ScriptedRegistry(self.box, {"models": [self.model.script()]})
         old = os.umask(0)
         try:
-            self.box.daemon()
+            daemon = self.box.daemon()
         finally:
             os.umask(old)
+        process = pathlib.Path(f"/proc/{daemon.pid}")
+        self.assertIn("\nUmask:\t0077\n", (process / "status").read_text(), "for what libraries make")
+        self.assertRegex((process / "limits").read_text(), r"\nMax core file size +0 +0 ", "keys are in memory")
         self.pull(registry, code=0)
         for name in ("queue.json", "history.db"):
             self.assertEqual((self.box.models / ".pullm" / name).stat().st_mode & 0o077, 0, name)
