@@ -66,7 +66,7 @@ TEST_CASE("a sample whose first byte was written is sent to its end") {
 TEST_CASE("a message that does not fit is refused and the limit holds") {
   Outbox outbox;
   std::size_t accepted = 0;
-  while (outbox.push(line_of_size(1000))) ++accepted;
+  while (accepted <= Outbox::kMaxBytes / 1000 && outbox.push(line_of_size(1000))) ++accepted;
   CHECK(accepted == Outbox::kMaxBytes / (1000 + Outbox::kEntryOverhead));
   CHECK(outbox.bytes() <= Outbox::kMaxBytes);
   CHECK_FALSE(outbox.push(line_of_size(1000)));
@@ -84,10 +84,23 @@ TEST_CASE("samples give way to messages, except one that was begun") {
   CHECK(text.size() == 990 + 400'000);
 }
 
+TEST_CASE("state changes leave room for replies, and samples make way for them") {
+  Outbox outbox;
+  CHECK(outbox.has_room(Outbox::kMaxBytes));  // alone, however long
+  for (int i = 0; i < 3000; ++i) outbox.sample(std::to_string(i), line_of_size(1000));
+  std::size_t accepted = 0;
+  while (accepted <= Outbox::kEventBytes / 1000 && outbox.has_room(1000)) {
+    REQUIRE(outbox.push(line_of_size(1000)));
+    ++accepted;
+  }
+  CHECK(accepted == Outbox::kEventBytes / (1000 + Outbox::kEntryOverhead));
+  CHECK(outbox.bytes() <= Outbox::kEventBytes);
+}
+
 TEST_CASE("many small lines cannot take more memory than the limit says") {
   Outbox outbox;
   std::size_t accepted = 0;
-  while (outbox.push(line("x"))) ++accepted;
+  while (accepted <= Outbox::kMaxBytes && outbox.push(line("x"))) ++accepted;
   CHECK(accepted <= Outbox::kMaxBytes / Outbox::kEntryOverhead);
 }
 
@@ -103,7 +116,7 @@ TEST_CASE("a large reply is taken beside the limit, a pile of them is not") {
 
   outbox.clear();
   std::size_t accepted = 0;
-  while (outbox.push(line_of_size(1U << 20))) ++accepted;
+  while (accepted <= Outbox::kMaxLargeBytes >> 20 && outbox.push(line_of_size(1U << 20))) ++accepted;
   CHECK(accepted == Outbox::kMaxLargeBytes >> 20);
 }
 
