@@ -145,11 +145,11 @@ MUTATIONS = [
         "      const bool stays = (",
         'store_test -sf="*/removal_test.cpp"'),
     Mutation(
-        "rm-takes-what-is-pulled", "rm leaves what a running pull uses",
+        "rm-takes-what-is-pulled", "rm leaves what a pull took since rm looked",
         "daemon/store/removal.cpp",
         "    context.in_use->unless_held(digest, remove);\n",
         "    remove();\n",
-        'pull_test -tc="rm and clean beside*"'),
+        'store_test -tc="a blob that a transfer took*"'),
     Mutation(
         "rm-guesses", "where a manifest cannot be read nothing is removed",
         "daemon/store/needed.cpp",

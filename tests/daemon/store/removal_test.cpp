@@ -180,6 +180,15 @@ TEST_CASE_FIXTURE(Fixture, "what a transfer uses stays") {
   CHECK_FALSE(has(manifest("a")));
 }
 
+TEST_CASE_FIXTURE(Fixture, "a blob that a transfer took since it was looked at stays") {
+  dir.write(blob("x"), "x");
+  const auto hold = in_use.hold({digest_of("x")});
+  const auto gone = remove_blob({*fs, nullptr, &in_use}, digest_of("x"));
+  REQUIRE(gone);
+  CHECK_FALSE(gone->has_value());
+  CHECK(has_blob("x"));
+}
+
 TEST_CASE_FIXTURE(Fixture, "what a pull that is over had kept goes with the blob, so its space is free") {
   install("a", {"x"});
   note_pending("given-up", {"x"});
