@@ -103,7 +103,8 @@ TEST_CASE("a manifest's refusals decide about retries and exit codes") {
             "in disguise"},
            {{200, {}, R"({"manifests":[]})"}, Kind::kPermanent, ErrorCode::kUnsupported, "index"},
            {{200, {}, ""}, Kind::kPermanent, ErrorCode::kCorrupt, "empty"},
-           {{200, {}, std::string((16 << 20) + 1, ' '), false, {}, 1 << 20},
+           // Refused there: it is not read to the end that comes behind.
+           {{200, {}, std::string((16 << 20) + 1, ' '), false, HttpFailure::Kind::kClosed, 1 << 20},
             Kind::kPermanent,
             ErrorCode::kCorrupt,
             "16 MiB"},
