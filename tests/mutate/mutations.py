@@ -295,7 +295,7 @@ MUTATIONS = [
         "daemon/engine/finalize.cpp",
         "    if (!there && io::is_missing(there.error())) return false;\n",
         "    if (!there && io::is_missing(there.error())) continue;\n",
-        'pull_test -tc="blobs that are deleted between*"'),
+        'pull_test -tc="no manifest appears beside*"'),
     Mutation(
         "no-manifest-digest", "a manifest's bytes have the digest that the registry states",
         "daemon/registry/registry.cpp", "    if (!other_algorithm && *stated != parsed->digest().str()) {\n",
@@ -342,7 +342,7 @@ MUTATIONS = [
         "any-realm-sees-signatures", "a foreign realm sees neither signature nor credentials",
         "daemon/registry/token_request.cpp",
         "  realm.may_sign = (url->host == registry.host && url->port == registry.port) || are_aliases(registry, *url);\n",
-        "  realm.may_sign = true;\n", 'registry_rules_test -sf="*/token_request_test.cpp"'),
+        "  realm.may_sign = are_aliases(registry, *url) || true;\n", 'registry_rules_test -sf="*/token_request_test.cpp"'),
     Mutation(
         "credentials-for-any-realm", "a foreign realm sees no login of the registry",
         "daemon/registry/auth.cpp",

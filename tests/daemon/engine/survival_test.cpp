@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "daemon/engine/finalize.h"
 #include "daemon/store/models_dir.h"
 #include "tests/daemon/engine/pull_fixture.h"
 
@@ -181,6 +182,27 @@ TEST_CASE("blobs that are deleted between the last one and the manifest are not 
   REQUIRE_MESSAGE(summary, summary.error().message);
   CHECK(f.read(store::blob_path(model.digest)) == model.bytes);
   CHECK(f.registry.blob_bytes_served() <= model.bytes.size() + 2 + 2 + 16 * (320 << 10));
+}
+
+TEST_CASE("no manifest appears beside a blob that is gone or cut short") {
+  PullFixture f;
+  const Model model(f);
+  REQUIRE(f.pull());
+  const auto manifest = manifest::Manifest::parse(f.read(f.manifest_file()));
+  REQUIRE(manifest);
+  engine::StoreContext store{*f.fs, *f.ledger, f.space};
+  const auto blob = f.path(store::blob_path(model.digest));
+  for (const bool is_there : {false, true}) {
+    std::filesystem::remove(f.path(f.manifest_file()));
+    std::filesystem::remove(blob);
+    if (is_there) write(f, store::blob_path(model.digest), "cut short");
+    const auto written = engine::write_manifest(store, f.request.model, *manifest, {}, {});
+    REQUIRE_MESSAGE(written, written.error().message);
+    CHECK_FALSE(*written);
+    CHECK_FALSE(f.exists(f.manifest_file()));
+  }
+  REQUIRE(f.pull());
+  CHECK(f.read(store::blob_path(model.digest)) == model.bytes);
 }
 
 TEST_CASE("what a kill left of the try to write is gone after the next pull") {
