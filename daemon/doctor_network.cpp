@@ -189,7 +189,7 @@ Finding refusal(const HttpFailure& failure, const Configured& configured, const 
   const std::string said = printable(failure.message, 500);
   switch (failure.kind) {
     case HttpFailure::Kind::kCertificate:
-      return {"tls", kFailed, said, trust_hint(registry::distrust_of(failure), configured, ca_file)};
+      return {"tls", kFailed, said, trust_hint(failure.distrust, configured, ca_file)};
     case HttpFailure::Kind::kTls:
       return {"tls", kFailed, said,
               "something on the way may answer in the registry's place: a login page, a firewall"};

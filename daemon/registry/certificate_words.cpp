@@ -27,4 +27,17 @@ std::string certificate_problem(long result) {
   }
 }
 
+Distrust certificate_distrust(long result) {
+  switch (result) {
+    case 0:
+    case 1:
+      return Distrust::kHost;
+    case 9:
+    case 10:
+      return Distrust::kTime;
+    default:
+      return Distrust::kIssuer;
+  }
+}
+
 }  // namespace pullama::registry

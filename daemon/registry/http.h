@@ -67,6 +67,15 @@ struct HttpRequest {
   bool refuse_private_addresses = false;              // judged by the address about to be connected to; see redirect.h
 };
 
+// Whose matter a refused certificate is.
+enum class Distrust {
+  kIssuer,  // nobody whom we trust signed it
+  kTime,    // expired, or not valid yet
+  kHost,    // it is another host's
+  kCas,     // the trusted CAs cannot be read
+  kNoTls,   // the peer speaks no TLS, or none that we do
+};
+
 struct HttpFailure {
   enum class Kind {
     kStopped,  // the stop token
@@ -85,7 +94,8 @@ struct HttpFailure {
   };
   Kind kind = Kind::kClosed;
   Stage stage = Stage::kConnect;
-  std::string message;  // one sentence that names host and stage, without query, user info or secrets
+  std::string message;                    // one sentence that names host and stage, without query, user info or secrets
+  Distrust distrust = Distrust::kIssuer;  // of kCertificate
 };
 
 // One worker's connection(s). Not thread-safe; stopping is, through the stop token.

@@ -319,7 +319,9 @@ class CurlConnection final : public HttpConnection {
 
   tl::unexpected<HttpFailure> bad_certificate(const Exchange& exchange) const {
     if (const long proxys = number(CURLINFO_PROXY_SSL_VERIFYRESULT); proxys != 0) {
-      return tl::unexpected(proxy_failure(exchange.way, Kind::kCertificate, Stage::kTls, certificate_problem(proxys)));
+      auto refused = proxy_failure(exchange.way, Kind::kCertificate, Stage::kTls, certificate_problem(proxys));
+      refused.distrust = certificate_distrust(proxys);
+      return tl::unexpected(std::move(refused));
     }
     return tl::unexpected(certificate_failure(exchange.way, number(CURLINFO_SSL_VERIFYRESULT), custom_ca_));
   }
@@ -361,10 +363,10 @@ class CurlConnection final : public HttpConnection {
       case CURLE_PEER_FAILED_VERIFICATION:
         return bad_certificate(exchange);
       case CURLE_SSL_CACERT_BADFILE:
-        return failure(exchange, Kind::kCertificate, cas_unreadable(environment_.cas), Stage::kTls);
+        return tl::unexpected(distrusted(exchange.way, Distrust::kCas, cas_unreadable(environment_.cas)));
       case CURLE_SSL_CONNECT_ERROR:
         if (number(CURLINFO_SSL_VERIFYRESULT) > 1) return bad_certificate(exchange);
-        if (const auto refusal = tls_refusal(text)) return failure(exchange, Kind::kCertificate, *refusal, Stage::kTls);
+        if (const auto why = tls_refusal(text)) return tl::unexpected(distrusted(exchange.way, Distrust::kNoTls, *why));
         return failure(exchange, Kind::kTls, words(exchange, code), Stage::kTls);
       case CURLE_UNSUPPORTED_PROTOCOL:  // HTTP/0.9
       case CURLE_WEIRD_SERVER_REPLY:

@@ -9,10 +9,6 @@ namespace {
 
 std::string shown_proxy(const Way& way) { return "the proxy " + printable(without_user_info(way.proxy), 300); }
 
-constexpr const char* kTooOld = "it offers no TLS 1.2 or newer";
-constexpr const char* kNoTls = "it does not speak TLS; http:// needs --insecure";
-constexpr const char* kCasUnreadable = "the CA certificates cannot be read from ";
-
 HttpFailure failure(HttpFailure::Kind kind, Stage stage, const std::string& target, std::string_view why) {
   return {kind, stage, std::string(stage_name(stage)) + " " + target + ": " + std::string(why)};
 }
@@ -28,9 +24,14 @@ HttpFailure failure_of(const Way& way, HttpFailure::Kind kind, Stage stage, std:
 }
 
 HttpFailure certificate_failure(const Way& way, long result, bool has_ca_file) {
-  auto refused = failure_of(way, HttpFailure::Kind::kCertificate, Stage::kTls, certificate_problem(result));
-  const bool helps = !has_ca_file && distrust_of(refused) == Distrust::kIssuer;
-  if (helps) refused.message += "; name your own CA with --ca-file";
+  auto refused = distrusted(way, certificate_distrust(result), certificate_problem(result));
+  if (!has_ca_file && refused.distrust == Distrust::kIssuer) refused.message += "; name your own CA with --ca-file";
+  return refused;
+}
+
+HttpFailure distrusted(const Way& way, Distrust distrust, std::string_view why) {
+  auto refused = failure_of(way, HttpFailure::Kind::kCertificate, Stage::kTls, why);
+  refused.distrust = distrust;
   return refused;
 }
 
@@ -56,23 +57,15 @@ std::string safe_words(std::string_view text, std::string_view otherwise) {
 
 std::optional<std::string> tls_refusal(std::string_view text) {
   const auto says = [text](std::string_view part) { return text.find(part) != std::string_view::npos; };
-  if (says("unsupported protocol") || says("protocol version")) return kTooOld;
+  if (says("unsupported protocol") || says("protocol version")) return "it offers no TLS 1.2 or newer";
   if (says("wrong version number") || says("packet length too long")) {
-    return kNoTls;
+    return "it does not speak TLS; http:// needs --insecure";
   }
   return std::nullopt;
 }
 
 std::string cas_unreadable(const TrustedCas& cas) {
-  return kCasUnreadable + printable(cas.file.empty() ? cas.folder : cas.file, 300);
-}
-
-Distrust distrust_of(const HttpFailure& failure) {
-  const auto says = [&](const std::string& words) { return failure.message.find(words) != std::string::npos; };
-  if (says(certificate_problem(9)) || says(certificate_problem(10))) return Distrust::kTime;
-  if (says(certificate_problem(0))) return Distrust::kHost;
-  if (says(kCasUnreadable)) return Distrust::kCas;
-  return says(kTooOld) || says(kNoTls) ? Distrust::kNoTls : Distrust::kIssuer;
+  return "the CA certificates cannot be read from " + printable(cas.file.empty() ? cas.folder : cas.file, 300);
 }
 
 std::string not_within(std::string_view what, std::chrono::milliseconds limit) {

@@ -25,6 +25,8 @@ HttpFailure failure_of(const Way& way, HttpFailure::Kind kind, Stage stage, std:
 
 // By OpenSSL's number, see certificate_words.h; names --ca-file where it helps and is not given yet.
 HttpFailure certificate_failure(const Way& way, long result, bool has_ca_file);
+// Another kCertificate.
+HttpFailure distrusted(const Way& way, Distrust distrust, std::string_view why);
 
 // Where the proxy itself is what fails: "resolve the proxy http://p:3128: why".
 HttpFailure proxy_failure(const Way& way, HttpFailure::Kind kind, Stage stage, std::string_view why);
@@ -40,16 +42,6 @@ std::string safe_words(std::string_view text, std::string_view otherwise);
 std::optional<std::string> tls_refusal(std::string_view text);
 
 std::string cas_unreadable(const TrustedCas& cas);
-
-// Whose matter a failure of kCertificate is, by the sentences of this header and of certificate_words.h.
-enum class Distrust {
-  kIssuer,  // nobody whom we trust signed it
-  kTime,    // expired, or not valid yet
-  kHost,    // it is another host's
-  kCas,     // the trusted CAs cannot be read
-  kNoTls,   // it speaks none, or none that we do
-};
-Distrust distrust_of(const HttpFailure& failure);
 
 // "not finished within 3 s".
 std::string not_within(std::string_view what, std::chrono::milliseconds limit);

@@ -78,7 +78,7 @@ TEST_CASE("bad certificates are refused for good, each by name") {
     REQUIRE_FALSE(result);
     CHECK(result.error().kind == Kind::kCertificate);
     CHECK(result.error().stage == Stage::kTls);
-    CHECK(distrust_of(result.error()) == row.distrust);
+    CHECK(result.error().distrust == row.distrust);
     CHECK_MESSAGE(result.error().message.find(row.words) != std::string::npos, result.error().message);
     CHECK(result.error().message.find("127.0.0.1:") != std::string::npos);
   }
