@@ -119,8 +119,8 @@ Result<PullSummary> Pull::Impl::run(std::stop_token stop) {
   auto manifest = fetch_manifest(registry, request.model, engine.clock, request.max_retries, sink, retries, stop);
   if (!manifest) return fail(manifest.error());
   auto done = pull(*manifest, stop);
-  // A mirror whose manifest names what nobody has is not asked for it again: another place's may do.
-  for (std::size_t left = request.mirrors.size(); !done && left > 0 && !stop.stop_requested(); --left) {
+  // Another place's manifest may do. Each round rules a mirror out.
+  while (!done && registry.was_misled() && !stop.stop_requested()) {
     auto other = registry.fetch_manifest(*registry.connect(), request.model, stop);
     if (!other || other->digest() == manifest->digest()) break;
     manifest = std::move(*other);

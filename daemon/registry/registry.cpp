@@ -157,6 +157,11 @@ Outcome<manifest::Manifest> Registry::fetch_manifest(HttpConnection& connection,
   return impl_->accept(name, std::move(*text));
 }
 
+bool Registry::was_misled() const {
+  const Impl::MirrorOf* const mirror = impl_->manifest_from;
+  return mirror != nullptr && mirror->misleads;
+}
+
 // The mirrors have it not, or wrong bytes of it.
 void Registry::Impl::blob_refused(Fault& fault) {
   MirrorOf* const mirror = manifest_from;

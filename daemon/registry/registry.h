@@ -103,6 +103,10 @@ class Registry {
   // The manifest's bytes as sent, parsed and within limits; Docker-Content-Digest, when sent, is compared.
   Outcome<manifest::Manifest> fetch_manifest(HttpConnection& connection, const ModelName& name, std::stop_token stop);
 
+  // The manifest came from a mirror and names a blob that the origin refuses: that mirror is not asked for manifests
+  // again.
+  bool was_misled() const;
+
   // nullopt where the registry has none or they do not cover the blob exactly. Ask for blobs of 64 MiB and more only.
   Outcome<std::optional<std::vector<Chunksum>>> fetch_chunksums(HttpConnection& connection, const ModelName& name,
                                                                 const Digest& digest, std::uint64_t size_bytes,
