@@ -23,8 +23,12 @@ class Channel {
 
   Status write(std::string_view bytes, std::chrono::milliseconds limit);
 
-  // Who made the socket that we are connected to; 0 where that is not known.
-  int peer_pid() const;
+  // Who made the socket that we are connected to; 0 and "" where that is not known.
+  struct Peer {
+    int pid = 0;
+    std::string program;
+  };
+  Peer peer() const;
 
   enum class Got { kBytes, kNothing, kClosed };
   // Appends what is there. kNothing: the time is over, or `wake_fd` (-1: none) became readable.

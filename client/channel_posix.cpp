@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 
 #include "client/channel.h"
 
@@ -77,10 +78,14 @@ Result<std::unique_ptr<Channel>> Channel::open(const Endpoint& endpoint, Millise
 
 Channel::~Channel() { ::close(fd_); }
 
-int Channel::peer_pid() const {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  return ::getsockopt(fd_, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.pid : 0;
+Channel::Peer Channel::peer() const {
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  if (::getsockopt(fd_, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return {};
+  Peer peer{credentials.pid, {}};
+  std::ifstream name(fmt::format("/proc/{}/comm", peer.pid));
+  std::getline(name, peer.program);
+  return peer;
 }
 
 Status Channel::write(std::string_view bytes, Milliseconds limit) {

@@ -33,7 +33,7 @@ class Connection {
   bool is_lost() const { return lost_; }
   // Lost because a reply did not come in time: somebody is there, and hangs.
   bool is_silent() const { return silent_; }
-  int peer_pid() const { return channel_->peer_pid(); }
+  Channel::Peer peer() const { return channel_->peer(); }
 
   template <class Reply, class Params>
   Result<Reply> call(std::string_view method, const Params& params, std::chrono::milliseconds limit = kReplyLimit) {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <string>
 
 #include "client/autostart.h"
@@ -145,10 +144,8 @@ Result<proto::DaemonInfo> Link::hello() {
 Result<proto::DaemonInfo> Link::ask_info() {
   auto info = connection_->call<proto::DaemonInfo>(proto::method::kDaemonInfo, proto::NoParams{}, kHelloLimit);
   if (info || !connection_->is_silent()) return info;
-  const int pid = connection_->peer_pid();
-  std::string program;
-  std::getline(std::ifstream(fmt::format("/proc/{}/comm", pid)) >> std::ws, program);
-  const auto [who, remedy] = silent_words(pid, program, is_system());
+  const auto peer = connection_->peer();
+  const auto [who, remedy] = silent_words(peer.pid, peer.program, is_system());
   return fail(ErrorCode::kInternal,
               fmt::format("the daemon{} at {} is there but does not answer", who, connection_->endpoint().path),
               remedy);

@@ -22,10 +22,11 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Accepts one client, reads one line, writes what it is told to and hangs up.
+// Accepts one client, reads one line, writes what it is told to and hangs up; where it does not listen, without
+// reading.
 class Peer {
  public:
-  explicit Peer(std::function<std::string(const std::string& request)> answer) {
+  explicit Peer(std::function<std::string(const std::string& request)> answer, bool listens = true) {
     std::array<char, 32> name{};
     std::strcpy(name.data(), "/tmp/pullama-test-XXXXXX");
     folder_ = mkdtemp(name.data());
@@ -35,11 +36,11 @@ class Peer {
     std::memcpy(address.sun_path, path().data(), path().size());
     REQUIRE(bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
     REQUIRE(listen(listener_, 1) == 0);
-    thread_ = std::thread([this, answer] {
+    thread_ = std::thread([this, answer, listens] {
       const int fd = accept(listener_, nullptr, nullptr);
       std::string request;
       char byte = 0;
-      while (read(fd, &byte, 1) == 1 && byte != '\n') request += byte;
+      while (listens && read(fd, &byte, 1) == 1 && byte != '\n') request += byte;
       const std::string reply = answer(request);
       for (std::size_t at = 0; at < reply.size();) {
         const ssize_t sent = send(fd, reply.data() + at, reply.size() - at, MSG_NOSIGNAL);
@@ -47,17 +48,19 @@ class Peer {
         at += static_cast<std::size_t>(sent);
       }
       shutdown(fd, SHUT_WR);
-      while (read(fd, &byte, 1) == 1) {
+      while (listens && read(fd, &byte, 1) == 1) {
       }
       close(fd);
     });
   }
   ~Peer() {
     shutdown(listener_, SHUT_RDWR);
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
     close(listener_);
     std::filesystem::remove_all(folder_);
   }
+  // Until it has hung up.
+  void wait() { thread_.join(); }
   std::string path() const { return folder_ + "/d.sock"; }
   Endpoint endpoint() const { return {path(), EndpointSource::kOption}; }
 
@@ -114,34 +117,22 @@ TEST_CASE("an error reply comes back with its kind and hint, and the connection 
 }
 
 TEST_CASE("a refusal that came before the question is the answer to it") {
-  std::array<char, 32> folder{};
-  std::strcpy(folder.data(), "/tmp/pullama-test-XXXXXX");
-  const std::string path = std::string(mkdtemp(folder.data())) + "/d.sock";
-  const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.data(), path.size());
-  REQUIRE(bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-  REQUIRE(listen(listener, 1) == 0);
-
-  auto connection = Connection::open({path, EndpointSource::kOption}, 5s);
+  Peer peer(
+      [](const std::string&) {
+        return std::string(
+                   R"({"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"it is full","data":{"kind":"internal","exit_code":1,"hint":"wait"}}})") +
+               "\n";
+      },
+      false);
+  auto connection = Connection::open(peer.endpoint(), 5s);
   REQUIRE(connection);
-  const int fd = accept(listener, nullptr, nullptr);
-  const std::string line =
-      R"({"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"it is full","data":{"kind":"internal","exit_code":1,"hint":"wait"}}})"
-      "\n";
-  REQUIRE(write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size()));
-  close(fd);
+  peer.wait();
   const auto reply = (*connection)->call<proto::Limits>(proto::method::kLimitsGet, proto::NoParams{}, 5s);
   REQUIRE_FALSE(reply);
   CHECK(reply.error().message == "it is full");
   CHECK(reply.error().hint == "wait");
-  const auto next = (*connection)->call<proto::Limits>(proto::method::kLimitsGet, proto::NoParams{}, 5s);
-  REQUIRE_FALSE(next);
+  REQUIRE_FALSE((*connection)->call<proto::Limits>(proto::method::kLimitsGet, proto::NoParams{}, 5s));
   CHECK((*connection)->is_lost());
-
-  close(listener);
-  std::filesystem::remove_all(folder.data());
 }
 
 TEST_CASE("what does not speak the protocol ends the connection with a sentence") {
