@@ -125,30 +125,6 @@ TEST_CASE("a 404 on a blob is final, and names digest and host") {
   CHECK_FALSE(f.exists(f.manifest_file()));
 }
 
-TEST_CASE("a signed URL that is refused for ever is resolved five times again, then named") {
-  PullFixture f;
-  const std::string model = content(3'000'000, 1);
-  f.registry.add_model("ns/m", "latest", {model, "{}"});
-  const Digest digest = f.registry.add_blob(model);
-  std::atomic<unsigned> resolved{0};
-  f.registry.set_hook([&](const Request& request, Answer& answer) {
-    if (!is_blob(request, digest)) return;
-    if (request.host == "mem.test") {
-      ++resolved;
-      answer = Answer{307, {{"Location", "https://cdn.test/blobs/" + digest.str() + "?sig=hush"}}, "", {}, false};
-    } else {
-      answer = Answer{403, {}, "<Error><Code>AccessDenied</Code></Error>", std::nullopt, false};
-    }
-  });
-  f.request.connections = 1;
-  const auto summary = f.pull();
-  REQUIRE_FALSE(summary);
-  CHECK(resolved == 6);
-  CHECK(summary.error().message.find(digest.str()) != std::string::npos);
-  CHECK(summary.error().message.find("cdn.test") != std::string::npos);
-  CHECK(summary.error().message.find("hush") == std::string::npos);
-}
-
 TEST_CASE("408, 5xx and broken bodies are tried six times a chunk, with doubling waits") {
   for (const int status : {408, 500, 502, 504}) {
     CAPTURE(status);

@@ -97,7 +97,8 @@ TEST_CASE("signed URLs that are refused for ever are asked for six times a blob,
       answer = testing::Answer{403, {}, "<Error><Code>AccessDenied</Code></Error>", std::nullopt, false};
       if (request.host != "mem.test") return;
       answer.status = 307;
-      answer.headers.push_back({"Location", "https://cdn.test/" + digest.str() + "?n=" + std::to_string(++resolved)});
+      answer.headers.push_back(
+          {"Location", "https://cdn.test/" + digest.str() + "?sig=hush&n=" + std::to_string(++resolved)});
     });
     f.request.connections = connections;
     const auto result = f.pull();
@@ -105,7 +106,11 @@ TEST_CASE("signed URLs that are refused for ever are asked for six times a blob,
     CHECK(resolved >= 6);
     // Those that other connections had begun when the last refusal came.
     CHECK(resolved <= 6 + connections);
-    CHECK_MESSAGE(result.error().message.find("5 new URLs") != std::string::npos, result.error().message);
+    const std::string& said = result.error().message;
+    CHECK_MESSAGE(said.find("5 new URLs") != std::string::npos, said);
+    CHECK_MESSAGE(said.find(digest.str()) != std::string::npos, said);
+    CHECK_MESSAGE(said.find("cdn.test") != std::string::npos, said);
+    CHECK_MESSAGE(said.find("hush") == std::string::npos, said);
   }
 }
 
