@@ -78,7 +78,7 @@ class NetworkTest(DoctorCase):
         self.assert_nothing_stored()
 
     def test_a_clock_that_is_off(self):
-        for ahead, status, words in ((720, "warning", ("12m", "behind", OLLAMA)), (-7200, "failed", ("2h", "ahead of")),
+        for ahead, status, words in ((750, "warning", ("12m", "behind", OLLAMA)), (-7200, "failed", ("2h", "ahead of")),
                                      (20, "ok", ())):
             with self.subTest(ahead=ahead):
                 self.box.daemon(env=self.behind_proxy(self.registry(headers={"Date": date(ahead)})))
