@@ -20,7 +20,8 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 
 import harness  # noqa: E402
-from homes import Account, Home  # noqa: E402
+from account import Account  # noqa: E402
+from homes import Home  # noqa: E402
 from registries import DockerRegistry, ScriptedRegistry  # noqa: E402
 from upload_registry import UploadRegistry  # noqa: E402
 

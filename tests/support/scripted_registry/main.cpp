@@ -96,6 +96,9 @@ void add_control(httplib::Server& control, Registry& registry, Lifetime& lifetim
   using Response = httplib::Response;
   control.new_task_queue = [] { return new ThreadPerConnection; };
   control.set_keep_alive_max_count(1);  // a control connection that stays open would delay the end
+  // A test on a loaded machine may be slow to ask.
+  control.set_keep_alive_timeout(60);
+  control.set_read_timeout(60);
   control.set_exception_handler([](const Request&, Response& response, std::exception_ptr error) {
     response.status = 400;
     try {
