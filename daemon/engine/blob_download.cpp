@@ -106,7 +106,7 @@ Result<BlobDownload::Step> BlobDownload::download(store::BlobLock& lock, std::st
     reserved = start->partial.file().truncate(blob_.size_bytes);
   }
   if (!reserved) return fail(reserved.error());
-  context_.on_space_allocated();
+  context_.on_space_allocated(blob_);
   store::Keep keep(fs_);
   if (auto held = keep.hold(blob_.digest, store::partial_path(blob_.digest)); !held) return fail(held.error());
   // Before the first checkpoint, the names that it relies on are durable.

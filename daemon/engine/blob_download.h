@@ -25,7 +25,7 @@ struct BlobContext {
   std::uint64_t job;
   ProgressSink& sink;
   std::atomic<std::uint64_t>& retries;
-  std::function<void()> on_space_allocated;  // the blob's space is reserved on the disk now
+  std::function<void(const BlobRef&)> on_space_allocated;  // it is reserved on the disk now
   // A final file that is there is not looked at but replaced. Called once a blob, under its lock: makes a partial and a
   // checkpoint of what is good of that file.
   std::function<Status(const BlobRef&)> seed{};

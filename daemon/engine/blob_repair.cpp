@@ -51,7 +51,7 @@ class Repair {
                   registry_options(request, sink)) {}
 
   Result<std::uint64_t> run(const std::stop_token& stop) {
-    BlobContext context{engine_, store_, registry_, request_, job_rate_, 0, sink_, retries_, [] {}, {}};
+    BlobContext context{engine_, store_, registry_, request_, job_rate_, 0, sink_, retries_, [](const BlobRef&) {}, {}};
     if (!damage_.missing) context.seed = [&](const BlobRef& blob) { return seed(blob, stop); };
     auto reservation = store_.space.open();
     if (auto room = reserve(reservation); !room) return fail(room.error());

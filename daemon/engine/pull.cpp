@@ -50,7 +50,8 @@ struct Pull::Impl {
   Result<PullSummary> run(std::stop_token stop);
   Result<PullSummary> pull(const manifest::Manifest& fetched, const std::stop_token& stop);
   Result<PullPlan> plan(std::stop_token stop);
-  Status reserve_space(const std::vector<BlobRef>& blobs, SpaceReservations::Reservation& reservation, bool force);
+  Status reserve_space(const std::vector<BlobRef>& blobs, SpaceReservations::Reservation& reservation);
+  void space_allocated(const BlobRef& blob, SpaceReservations::Reservation& reservation);
   std::uint64_t still_to_allocate(const BlobRef& blob);
   Status hold_cached(const std::vector<BlobRef>& blobs);
   Status spell_as_installed();
@@ -63,6 +64,9 @@ struct Pull::Impl {
   registry::Registry registry;
   std::atomic<std::uint64_t> retries{0};
   const std::uint64_t job = next_rate_job();
+  std::mutex space_mutex;  // guards the two below
+  std::map<Digest, std::uint64_t> to_allocate;
+  std::uint64_t to_allocate_bytes = 0;  // of all of them
 };
 
 std::uint64_t Pull::Impl::still_to_allocate(const BlobRef& blob) {
@@ -89,13 +93,19 @@ Status Pull::Impl::hold_cached(const std::vector<BlobRef>& blobs) {
   return {};
 }
 
-Status Pull::Impl::reserve_space(const std::vector<BlobRef>& blobs, SpaceReservations::Reservation& reservation,
-                                 bool force) {
+Status Pull::Impl::reserve_space(const std::vector<BlobRef>& blobs, SpaceReservations::Reservation& reservation) {
+  const std::lock_guard lock(space_mutex);
+  to_allocate.clear();
   std::uint64_t needed = 0;
-  for (const BlobRef& blob : blobs) needed += still_to_allocate(blob);
+  for (const BlobRef& blob : blobs) {
+    const std::uint64_t bytes = still_to_allocate(blob);
+    to_allocate[blob.digest] = bytes;
+    needed += bytes;
+  }
+  to_allocate_bytes = needed;
   const auto free = store.fs.free_bytes(store::kBlobsDir);
   if (!free) return fail(free.error());
-  if (store.space.try_claim(reservation, needed, *free, force)) return {};
+  if (store.space.try_claim(reservation, needed, *free, request.force)) return {};
   const std::uint64_t others = store.space.claimed_by_others(reservation);
   std::string message = fmt::format(
       "{} needs {} on the disk of {} beside a reserve of {}, and {} is free", request.model.display(),
@@ -103,6 +113,16 @@ Status Pull::Impl::reserve_space(const std::vector<BlobRef>& blobs, SpaceReserva
   if (others > 0) message += fmt::format(", of which other downloads need {}", format_size(others));
   return fail(ErrorCode::kDiskFull, std::move(message),
               "free some space or try `pullama clean`; --force starts in any case");
+}
+
+// Only the one blob is looked at: a model may have thousands.
+void Pull::Impl::space_allocated(const BlobRef& blob, SpaceReservations::Reservation& reservation) {
+  const std::uint64_t left = still_to_allocate(blob);
+  const std::lock_guard lock(space_mutex);
+  auto& bytes = to_allocate[blob.digest];
+  to_allocate_bytes = to_allocate_bytes - bytes + left;
+  bytes = left;
+  reservation.set(to_allocate_bytes);
 }
 
 // A registry may tell cases apart: it is asked for the name that it gave us.
@@ -157,15 +177,11 @@ Result<PullSummary> Pull::Impl::pull(const manifest::Manifest& fetched, const st
   const Leftover leftover{request.prune, abandoned ? *abandoned : std::vector<Digest>()};
   if (auto held = hold_cached(blobs); !held) return fail(held.error());
   auto reservation = store.space.open();
-  if (auto reserved = reserve_space(blobs, reservation, request.force); !reserved) return fail(reserved.error());
+  if (auto reserved = reserve_space(blobs, reservation); !reserved) return fail(reserved.error());
 
-  std::mutex reservation_mutex;
-  BlobContext context{engine, store, registry, request, job_rate, job, sink, retries, [&] {
-                        const std::lock_guard lock(reservation_mutex);
-                        std::uint64_t needed = 0;
-                        for (const BlobRef& blob : blobs) needed += still_to_allocate(blob);
-                        reservation.set(needed);
-                      }};
+  BlobContext context{engine,  store,    registry,
+                      request, job_rate, job,
+                      sink,    retries,  [&](const BlobRef& blob) { space_allocated(blob, reservation); }};
   std::mutex kept_mutex;
   std::optional<Error> keep_error;
   for (unsigned round = 0; round < kMaxVanished; ++round) {
