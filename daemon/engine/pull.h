@@ -67,7 +67,7 @@ struct PullRequest {
   std::vector<registry::Mirror> mirrors{};  // of the model's host
   bool prune = true;                        // remove blobs that only the manifest named which this one replaces
   bool force = false;                       // start although the disk looks too small
-  std::chrono::milliseconds checkpoint_interval{1000};  // of a blob under way
+  std::chrono::milliseconds checkpoint_interval{1000};  // of a blob under way, at most; see checkpoint_writer.h
   std::optional<Digest> manifest_before{};              // of an earlier run of the same job: a difference is reported
 };
 
