@@ -28,7 +28,7 @@ def _contenders(bench, host, ours, more=None):
 
 def capped(bench):
     """each connection capped at 20 MB/s"""
-    ours, _ = pairs(bench, (32 if bench.quick else 1024) * MIB)
+    ours, _ = pairs(bench, (32 if bench.quick else 2048) * MIB)
     host = line(bench, Server(bench), "--rate", 20_000_000)
     daemon = bench.daemon()
     return _contenders(bench, host, ours, {
