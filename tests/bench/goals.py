@@ -71,7 +71,7 @@ def no_faster_than_linear(result):
 
 def under_three_percent(result):
     none = _seconds(result, "pullama, nobody watches")
-    worst = max(row["seconds"] for row in result["rows"].values())
+    worst = max(row["seconds"] for name, row in result["rows"].items() if name != "pullama, nobody watches")
     return worst / none < 1.03, f"{(worst / none - 1) * 100:+.1f} % time with the most watchers; goal 3"
 
 
