@@ -186,6 +186,8 @@ Result<PullSummary> Pull::Impl::pull(const manifest::Manifest& fetched, const st
   std::optional<Error> keep_error;
   for (unsigned round = 0; round < kMaxVanished; ++round) {
     const auto work = download_lanes(context, [&](const BlobRef& blob) {
+      // Where a file system allocates nothing in advance, it is only now.
+      space_allocated(blob, reservation);
       // Nothing names it yet: an Ollama server that starts now would take it for forgotten.
       // One that is gone again already is noticed before the manifest is written.
       if (auto kept = keep_cached(store, blob.digest); !kept && !io::is_missing(kept.error())) {
