@@ -10,9 +10,14 @@
 namespace pullama::engine {
 namespace {
 
+using std::chrono::milliseconds;
+
+// Less is not worth the wear of a checkpoint before its interval is over.
+constexpr std::uint64_t kWorthBytes = 8ULL << 20;
+
 // What is received since the last one travels twice after a kill: as often as a twentieth of the time allows.
-std::chrono::milliseconds pause_after(std::chrono::steady_clock::duration cost, std::chrono::milliseconds longest) {
-  return std::clamp(std::chrono::duration_cast<std::chrono::milliseconds>(20 * cost), longest / 4, longest);
+milliseconds pause_after(std::chrono::steady_clock::duration cost, milliseconds longest) {
+  return std::clamp(std::chrono::duration_cast<milliseconds>(20 * cost), longest / 4, longest);
 }
 
 }  // namespace
@@ -73,6 +78,7 @@ void CheckpointWriter::run(std::stop_token stop) {
   std::vector<Claim> write_back;
   bool due = false;
   auto saved_at = std::chrono::steady_clock::now();
+  std::uint64_t saved_bytes = state_.travelled_bytes();
   auto pause = interval_ / 4;
   while (true) {
     const auto since =
@@ -81,16 +87,22 @@ void CheckpointWriter::run(std::stop_token stop) {
     if (!state_.wait_for_writer(wait, write_back, due, stop)) return;
     for (const Claim& range : write_back) partial_.file().start_write_back(range.begin, range.bytes());
     if (!due) continue;
+    const auto begin = std::chrono::steady_clock::now();
+    const std::uint64_t travelled = state_.travelled_bytes();
+    if (begin - saved_at < interval_ && travelled - saved_bytes < kWorthBytes) {
+      pause += std::max(interval_ / 4, milliseconds(1));
+      continue;
+    }
     if (!still_ours()) {
       state_.end(TransferState::End::kLockLost);
       return;
     }
-    const auto begin = std::chrono::steady_clock::now();
     if (auto status = save(false); !status) {
       state_.fail_with(status.error());
       return;
     }
     saved_at = std::chrono::steady_clock::now();
+    saved_bytes = travelled;
     pause = pause_after(saved_at - begin, interval_);
   }
 }

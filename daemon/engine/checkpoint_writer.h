@@ -1,7 +1,7 @@
 #pragma once
-// Saves the checkpoint of a transfer beside the data path: once an interval, four times where that costs little, at
-// 256 MiB not yet synced, and at the end of each transfer that is not complete. The partial is synced first, then what
-// was received before that sync began is claimed.
+// Saves the checkpoint of a transfer beside the data path: once an interval; up to four times where 8 MiB came and it
+// costs little; at 256 MiB not yet synced; and at the end of each transfer that is not complete. The partial is synced
+// first, then what was received before that sync began is claimed.
 
 #include <chrono>
 #include <functional>
