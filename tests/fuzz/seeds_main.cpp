@@ -1,6 +1,6 @@
 // Every target with each of its seeds and simple mutations of it: cut off at each byte, each byte changed, removed and
-// doubled, stretches doubled and moved, two seeds grafted. The same at each run; a parser that falls leaves its input
-// in fuzz-failure.bin.
+// doubled, stretches doubled and moved, two seeds grafted; then thousands of inputs with several such changes at once.
+// The same at each run; a parser that falls leaves its input in fuzz-failure.bin.
 // Usage: fuzz_seeds SEEDS_FOLDER [TARGET]
 #include <signal.h>
 #include <unistd.h>
@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,10 @@ void keep_input() {
   static_cast<void>(
       std::fprintf(stderr, "target %s failed; its %zu bytes are in fuzz-failure.bin\n", name.c_str(), current.size()));
 }
+
+// Two to nine changes each: of seconds a target, where each parser takes its share of a millisecond.
+constexpr unsigned kStacked = 100'000;
+constexpr std::size_t kLongest = 65'536;
 
 extern "C" void on_abort(int) {
   // We are about to die anyway; whatever this can still say helps.
@@ -56,6 +61,35 @@ class Feeder {
       feed(seed.substr(0, i) + other);
     }
     numbers(seed);
+  }
+
+  void stacked(const std::vector<std::string>& seeds) {
+    std::minstd_rand random{20261122};
+    const auto below = [&random](std::size_t end) { return end == 0 ? 0 : random() % end; };
+    for (unsigned n = 0; n < kStacked; ++n) {
+      std::string input = seeds[below(seeds.size())];
+      for (std::size_t change = 2 + below(8); change > 0; --change) {
+        const std::string& other = seeds[below(seeds.size())];
+        const std::size_t at = below(input.size() + 1), from = below(other.size() + 1), length = below(64);
+        switch (below(5)) {
+          case 0:
+            if (at < input.size()) input[at] = static_cast<char>(random());
+            break;
+          case 1:
+            input.erase(at, length);
+            break;
+          case 2:
+            input.insert(at, other, from, length);
+            break;
+          case 3:
+            input.replace(at, length, other, from, length);
+            break;
+          default:
+            input = input.substr(0, at) + other.substr(from);
+        }
+      }
+      if (input.size() <= kLongest) feed(std::move(input));
+    }
   }
 
  private:
@@ -128,6 +162,7 @@ int run(const std::filesystem::path& folder, const std::string& only) {
     }
     Feeder feeder(target);
     for (std::size_t i = 0; i < seeds.size(); ++i) feeder.all_of(seeds[i], seeds[(i + 1) % seeds.size()]);
+    feeder.stacked(seeds);
     std::printf("%-20s %3zu seeds, %7llu inputs\n", std::string(target.name).c_str(), seeds.size(),
                 static_cast<unsigned long long>(feeder.count()));
     inputs += feeder.count();
