@@ -54,6 +54,7 @@ class BlobReports final : public ProgressSink {
 
 std::vector<std::string> display(const std::vector<ModelName>& names) {
   std::vector<std::string> texts;
+  texts.reserve(names.size());
   for (const ModelName& name : names) texts.push_back(name.display());
   return texts;
 }

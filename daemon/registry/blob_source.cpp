@@ -234,7 +234,7 @@ Outcome<std::uint64_t> RegistryBlobSource::fetch_once(HttpConnection& connection
   std::uint64_t number = 0;
   const auto known = place_or_turn(sink, number, stop);
   if (!known) return tl::unexpected(known.error());
-  const auto place = *known;
+  const auto& place = *known;
   const Resolving turn(*this, !place);
   Ask ask;
   ask.repository = repository_;

@@ -92,10 +92,15 @@ class Parser {
       if (seen == name) worthless_ = true;
     }
     seen_.push_back(name);
-    if (name == "realm") challenge_->realm = std::move(value);
-    if (name == "service") challenge_->service = std::move(value);
-    if (name == "error") challenge_->error = std::move(value);
-    if (name == "scope") split_scopes(value);
+    if (name == "realm") {
+      challenge_->realm = std::move(value);
+    } else if (name == "service") {
+      challenge_->service = std::move(value);
+    } else if (name == "error") {
+      challenge_->error = std::move(value);
+    } else if (name == "scope") {
+      split_scopes(value);
+    }
   }
 
   void split_scopes(std::string_view value) {
