@@ -32,7 +32,7 @@ std::string merged_path(std::string_view base, std::string_view reference) {
     const bool last = slash == std::string_view::npos;
     if (segment == "..") {
       if (!segments.empty()) segments.pop_back();
-      if (last) segments.push_back({});
+      if (last) segments.emplace_back();
     } else if (segment != "." || last) {
       segments.push_back(segment == "." ? std::string_view{} : segment);
     }
