@@ -103,7 +103,6 @@ struct Exchange {
   }
 
   // Also for a connection that is used again, whose socket was opened under another request's rules.
-  // NOLINTNEXTLINE(readability-non-const-parameter): libcurl's signature
   static int on_connected(void* self, char* peer, char*, int, int) noexcept {
     auto& exchange = *static_cast<Exchange*>(self);
     const bool is_private = exchange.way.is_proxied() ? is_private_literal(exchange.way.url.host)
