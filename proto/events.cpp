@@ -350,10 +350,10 @@ Result<Event> read<Event>(std::string_view json) {
 }
 
 template <>
-std::string write<Event>(const Event& event) {
+std::string write<Event>(const Event& message) {
   Writer writer;
-  envelope(writer, event, std::string(event.type()));
-  std::visit([&](const auto& body) { fields(writer, body); }, event.body);
+  envelope(writer, message, std::string(message.type()));
+  std::visit([&](const auto& body) { fields(writer, body); }, message.body);
   return std::move(writer).str();
 }
 

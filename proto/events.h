@@ -229,7 +229,7 @@ std::string_view type_of(const EventBody& body);
 template <>
 Result<Event> read<Event>(std::string_view json);
 template <>
-std::string write<Event>(const Event& event);
+std::string write<Event>(const Event& message);
 
 // Every member of the event but the envelope, nested ones with a dot, values as JSON text: for people who debug.
 std::vector<std::pair<std::string, std::string>> event_members(const Event& event);

@@ -26,7 +26,7 @@ struct Realm {
 
 // kAuthFailed where nobody may be asked at all: no https (http only for a registry that is http itself, on its own
 // host), user info, no URL.
-Result<Realm> judge_realm(const Url& registry, std::string_view realm);
+Result<Realm> judge_realm(const Url& registry, std::string_view text);
 
 // The realm's URL with its own parameters, service and scopes, sorted by key and form-encoded as Go does.
 std::string token_url(const Realm& realm, const Challenge& challenge);

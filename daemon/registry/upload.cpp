@@ -65,8 +65,8 @@ std::string Uploads::not_authorized(const std::string& why) const {
   return "you are not authorized to push to " + repository_ + ": " + why;
 }
 
-Outcome<Requester::Text> Uploads::exchange(HttpConnection& connection, const Ask& request, std::stop_token stop) {
-  auto text = requester_.send_text(connection, request, kMaxErrorBodyBytes, std::move(stop));
+Outcome<Requester::Text> Uploads::exchange(HttpConnection& connection, const Ask& ask, std::stop_token stop) {
+  auto text = requester_.send_text(connection, ask, kMaxErrorBodyBytes, std::move(stop));
   // No way to log in, or none that was accepted.
   if (!text && text.error().error.code == ErrorCode::kAuthFailed) {
     text.error().error.message = not_authorized(text.error().error.message);
