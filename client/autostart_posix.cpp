@@ -94,7 +94,7 @@ void close_from(unsigned first) {
   if (nothing < 0 || ::dup2(nothing, 0) < 0 || ::dup2(log, 1) < 0 || ::dup2(log, 2) < 0) _exit(126);
   close_from(3);
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP, SIGWINCH, SIGCHLD}) {
-    signal(number, SIG_DFL);
+    static_cast<void>(signal(number, SIG_DFL));
   }
   sigset_t none;
   sigemptyset(&none);
@@ -116,6 +116,7 @@ Result<StartedDaemon> StartedDaemon::start(const DaemonCommand& command) {
   std::vector<std::string> strings{*program};
   strings.insert(strings.end(), command.arguments.begin(), command.arguments.end());
   std::vector<char*> words;
+  words.reserve(strings.size() + 1);
   for (std::string& text : strings) words.push_back(text.data());
   words.push_back(nullptr);
 

@@ -272,12 +272,12 @@ class Follower {
   void recover(Error why) {
     while (!outcome_) {
       if (link_.is_open()) {
-        fail_with(std::move(why));
+        return fail_with(std::move(why));
       } else if (stop_asked_ || signals_.stop_requested()) {
         interrupted({});
       } else if (++restarts_ > kMostRestarts) {
         why.hint = "the daemon went away again and again; its log and pullama daemon status may say why";
-        fail_with(std::move(why));
+        return fail_with(std::move(why));
       } else {
         if (!epoch_.empty() && restarts_ == 1) renderer_.notice("the daemon went away, looking for it again");
         const auto status = attach();

@@ -61,7 +61,7 @@ void on_suspend(int) {
   const int before = errno;
   const bool was_hidden = cursor_is_hidden();
   show_cursor();
-  raise(SIGSTOP);
+  static_cast<void>(raise(SIGSTOP));
   if (was_hidden) hide_cursor_again();
   resized = 1;
   wake();
@@ -72,8 +72,8 @@ void on_suspend(int) {
 void on_end(int number) {
   const int before = errno;
   show_cursor();
-  signal(number, SIG_DFL);
-  raise(number);
+  static_cast<void>(signal(number, SIG_DFL));
+  static_cast<void>(raise(number));
   errno = before;
 }
 
@@ -91,7 +91,8 @@ void handle(int number, void (*handler)(int), int flags) {
 
 void restore(int number, void (*handler)(int)) {
   struct sigaction now {};
-  if (sigaction(number, nullptr, &now) == 0 && now.sa_handler == handler) signal(number, SIG_DFL);
+  if (sigaction(number, nullptr, &now) != 0 || now.sa_handler != handler) return;
+  static_cast<void>(signal(number, SIG_DFL));
 }
 
 }  // namespace

@@ -102,7 +102,8 @@ void View::rename(const std::string& before, const std::string& after) {
 }
 
 void View::apply(const proto::Event& event) {
-  if (const auto* changed = std::get_if<proto::event::QueueChanged>(&event.body)) queue_.paused = changed->paused;
+  namespace e = proto::event;
+  if (const auto* changed = std::get_if<e::QueueChanged>(&event.body)) queue_.paused = changed->paused;
   if (event.job.empty()) return;
   Entry& at = entry(event.job);
   Transfer& shown = at.shown;
@@ -110,7 +111,6 @@ void View::apply(const proto::Event& event) {
   std::visit(
       [&](const auto& body) {
         using T = std::decay_t<decltype(body)>;
-        namespace e = proto::event;
         using proto::JobState;
         const auto stand_still = [&] {
           shown.rate = 0;
@@ -193,9 +193,11 @@ const Transfer* View::find(const std::string& job) const {
 
 std::vector<const Transfer*> View::transfers() const {
   std::vector<const Entry*> in_order;
+  in_order.reserve(entries_.size());
   for (const auto& [job, entry] : entries_) in_order.push_back(&entry);
   std::sort(in_order.begin(), in_order.end(), [](const Entry* a, const Entry* b) { return a->order < b->order; });
   std::vector<const Transfer*> out;
+  out.reserve(in_order.size());
   for (const Entry* entry : in_order) out.push_back(&entry->shown);
   return out;
 }

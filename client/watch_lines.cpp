@@ -214,10 +214,12 @@ std::vector<Line> watch_lines(const View& view, const proto::QueueView& queue, s
   const std::size_t waiting = queued + queued_beside.size();
 
   std::vector<Row> table;
+  table.reserve(running.size() + 1);
   for (const Transfer* transfer : running) table.push_back(row_of(*transfer));
   if (!running.empty() && running.size() + waiting > 1) table.push_back(total_of(running));
   const Columns layout = lay_out(table, columns);
   std::vector<Line> lines;
+  lines.reserve(table.size());
   for (const Row& row : table) lines.push_back(draw_row(row, layout, columns, ascii));
 
   const auto tell = [&](const std::string& text) { lines.push_back(fit({{text, Tone::kMuted}}, columns)); };

@@ -55,22 +55,22 @@ int change(Context& context, std::string_view method, const char* done) {
 
 }  // namespace
 
-Result<proto::JobSnapshot> find_job(Context& context, const std::string& word) {
+Result<proto::JobSnapshot> find_job(Context& context, const std::string& model_or_job) {
   const auto list = context.link.call<proto::JobList>(proto::method::kJobList, proto::JobListParams{});
   if (!list) return fail(list.error());
   const proto::JobSnapshot* best = nullptr;
   for (const proto::JobSnapshot& job : list->jobs) {
-    if (!names(job, word)) continue;
+    if (!names(job, model_or_job)) continue;
     // An id is exact; of several transfers of one model the one in our models dir that still runs is meant, else the
     // last.
     const auto rank = [&](const proto::JobSnapshot& candidate) {
-      return (candidate.id == word ? 4 : 0) + (proto::is_finished(candidate.state) ? 0 : 2) +
+      return (candidate.id == model_or_job ? 4 : 0) + (proto::is_finished(candidate.state) ? 0 : 2) +
              (candidate.models_dir == context.options.models_dir ? 1 : 0);
     };
     if (best == nullptr || rank(job) >= rank(*best)) best = &job;
   }
   if (best == nullptr) {
-    return fail(ErrorCode::kNotFound, fmt::format("no transfer of {} is under way", printable(word, 200)),
+    return fail(ErrorCode::kNotFound, fmt::format("no transfer of {} is under way", printable(model_or_job, 200)),
                 "see pullama jobs");
   }
   return *best;
