@@ -367,7 +367,9 @@ std::vector<std::pair<std::string, std::string>> event_members(const Event& even
       members.emplace_back(name, value.dump());
       continue;
     }
-    for (const auto& [inner, inner_value] : value.items()) members.emplace_back(name + "." + inner, inner_value.dump());
+    for (const auto& [inner, inner_value] : value.items()) {
+      members.emplace_back(fmt::format("{}.{}", name, inner), inner_value.dump());
+    }
   }
   return members;
 }

@@ -70,6 +70,7 @@ std::optional<RpcError> read_error(const Json& json) {
 }
 
 tl::expected<Message, LineFault> read_request(const Json& json, std::optional<Id> id) {
+  const bool wants_reply = id.has_value();
   const Id reply_to = id.value_or(Id());
   const Json& method = json.at("method");
   if (!method.is_string()) return tl::unexpected(LineFault{reply_to, invalid_request("'method' must be a string")});
@@ -77,7 +78,7 @@ tl::expected<Message, LineFault> read_request(const Json& json, std::optional<Id
   if (const auto params = json.find("params"); params != json.end()) {
     if (!params->is_object()) {
       Error error{ErrorCode::kInvalidArgument, "'params' must be an object", "name each parameter", 0};
-      return tl::unexpected(LineFault{reply_to, invalid_params(std::move(error)), false, !id.has_value()});
+      return tl::unexpected(LineFault{reply_to, invalid_params(std::move(error)), false, !wants_reply});
     }
     request.params = text_of(*params);
   }

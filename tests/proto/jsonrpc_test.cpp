@@ -100,6 +100,15 @@ TEST_CASE("what is no request is refused with JSON-RPC's number and the id where
   }
 }
 
+TEST_CASE("a notification with wrong params is refused in silence, a request with the id null is not") {
+  const auto notification = parse_message(R"({"jsonrpc":"2.0","method":"m","params":[1]})");
+  REQUIRE_FALSE(notification);
+  CHECK(notification.error().silent);
+  const auto request = parse_message(R"({"jsonrpc":"2.0","id":null,"method":"m","params":[1]})");
+  REQUIRE_FALSE(request);
+  CHECK_FALSE(request.error().silent);
+}
+
 TEST_CASE("nesting is counted outside of strings, up to thirty-two") {
   CHECK(parse_message(nested(32)));
   const std::string brackets(100, '[');
