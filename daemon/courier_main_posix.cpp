@@ -1,7 +1,7 @@
 #include <fmt/core.h>
-#include <signal.h>
 #include <sys/prctl.h>
 
+#include <csignal>
 #include <cstdio>
 
 #include "daemon/courier_main.h"

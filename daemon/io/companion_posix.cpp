@@ -1,10 +1,10 @@
 #include <fmt/format.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <array>
+#include <csignal>
 #include <cstring>
 #include <mutex>
 #include <utility>

@@ -1,11 +1,11 @@
 #include "daemon/io/spawn_posix.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <spawn.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 
 namespace pullama::io {
 namespace {
@@ -60,6 +60,7 @@ struct SpawnPlan {
 
 std::vector<char*> pointers(std::vector<std::string>& strings) {
   std::vector<char*> out;
+  out.reserve(strings.size() + 1);
   for (std::string& text : strings) out.push_back(text.data());
   out.push_back(nullptr);
   return out;

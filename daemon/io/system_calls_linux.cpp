@@ -3,11 +3,11 @@
 #include <linux/openat2.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <climits>
 #include <csignal>
+#include <ctime>
 #include <limits>
 
 #include "daemon/io/system_calls.h"
