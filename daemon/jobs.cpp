@@ -15,11 +15,12 @@ namespace {
 
 std::vector<std::string> ids_of(const std::vector<JobPtr>& jobs) {
   std::vector<std::string> ids;
+  ids.reserve(jobs.size());
   for (const JobPtr& job : jobs) ids.push_back(job->id);
   return ids;
 }
 
-const Error kStopping{ErrorCode::kCancelled, "pullamad is stopping", "try again in a moment", 0};
+Error stopping_error() { return {ErrorCode::kCancelled, "pullamad is stopping", "try again in a moment", 0}; }
 
 }  // namespace
 
@@ -30,7 +31,7 @@ Jobs::Jobs(queue::QueueData data, bool asleep, Transfers& transfers, JobsPorts p
       published_revision_(queue_.queue_revision()),
       runner_(
           transfers, ports_.post,
-          [this](const std::string& id, std::vector<engine::Report> reports) { on_reports(id, std::move(reports)); },
+          [this](const std::string& id, const std::vector<engine::Report>& reports) { on_reports(id, reports); },
           [this](const std::string& id, JobRunner::Outcome outcome, std::chrono::milliseconds duration) {
             on_end(id, std::move(outcome), duration);
           }) {
@@ -70,7 +71,7 @@ void Jobs::answer_durably(Answer<T> answer, T value) {
 }
 
 void Jobs::start(queue::NewJob wanted, std::optional<std::uint64_t> session, Answer<Accepted> answer) {
-  if (stopping_) return answer(fail(kStopping));
+  if (stopping_) return answer(fail(stopping_error()));
   if (queue_.direct().size() >= queue::Queue::kMaxDirect &&
       !queue_.find_open(wanted.kind, wanted.model, wanted.models_dir)) {
     return answer(fail(ErrorCode::kInvalidArgument,
@@ -107,7 +108,7 @@ void Jobs::start(queue::NewJob wanted, std::optional<std::uint64_t> session, Ans
 }
 
 void Jobs::plan(queue::NewJob wanted, Answer<engine::PullPlan> answer) {
-  if (stopping_) return answer(fail(kStopping));
+  if (stopping_) return answer(fail(stopping_error()));
   auto job = std::make_shared<queue::Job>(queue::Job{.id = "plan",
                                                      .kind = wanted.kind,
                                                      .model = std::move(wanted.model),
@@ -141,7 +142,7 @@ void Jobs::pause(const std::string& id, Answer<JobState> answer) {
 }
 
 void Jobs::resume(const std::string& id, Answer<JobState> answer) {
-  if (stopping_) return answer(fail(kStopping));
+  if (stopping_) return answer(fail(stopping_error()));
   wake();
   const JobPtr job = queue_.find(id);
   if (!job) return answer(fail(ErrorCode::kNotFound, fmt::format("there is no job {}", id)));
@@ -185,7 +186,7 @@ void Jobs::detach(std::uint64_t session, const std::string& id) {
 }
 
 void Jobs::add(const std::vector<queue::NewJob>& models, bool front, Answer<queue::Queue::AddResult> answer) {
-  if (stopping_) return answer(fail(kStopping));
+  if (stopping_) return answer(fail(stopping_error()));
   auto result = queue_.add(models, front, ports_.now_ms());
   if (!result.added.empty()) {
     std::size_t position = queue_.position_of(result.added.front()->id);
@@ -262,7 +263,7 @@ void Jobs::clear(Answer<void> answer) {
 }
 
 void Jobs::start_queue(Answer<void> answer) {
-  if (stopping_) return answer(fail(kStopping));
+  if (stopping_) return answer(fail(stopping_error()));
   wake();
   queue_.start();
   publish_queue("started", {});

@@ -43,8 +43,8 @@ class Jobs {
     bool joined = false;
   };
   // A pull or a push. `session` waits for it; none: it is detached.
-  void start(queue::NewJob job, std::optional<std::uint64_t> session, Answer<Accepted> answer);
-  void plan(queue::NewJob job, Answer<engine::PullPlan> answer);
+  void start(queue::NewJob wanted, std::optional<std::uint64_t> session, Answer<Accepted> answer);
+  void plan(queue::NewJob wanted, Answer<engine::PullPlan> answer);
   // Graceful: answers when what was received is checkpointed. Each may be called again without effect.
   void pause(const std::string& id, Answer<queue::JobState> answer);
   void resume(const std::string& id, Answer<queue::JobState> answer);
@@ -113,7 +113,7 @@ class Jobs {
   void stop_run(const std::string& id, Goal goal, std::function<void()> then);
   void cancel_now(const queue::JobPtr& job);
 
-  void on_reports(const std::string& id, std::vector<engine::Report> reports);
+  void on_reports(const std::string& id, const std::vector<engine::Report>& reports);
   void on_end(const std::string& id, JobRunner::Outcome outcome, std::chrono::milliseconds duration);
   void completed(const queue::JobPtr& job, Live& live, const engine::PullSummary& summary);
   void failed(const queue::JobPtr& job, Live& live, Error error);

@@ -33,7 +33,7 @@ proto::Time time_at(std::int64_t ms) { return proto::Time(milliseconds(ms)); }
 
 }  // namespace
 
-void Jobs::on_reports(const std::string& id, std::vector<engine::Report> reports) {
+void Jobs::on_reports(const std::string& id, const std::vector<engine::Report>& reports) {
   const JobPtr job = queue_.find(id);
   if (!job) return;
   Live& live = live_[id];

@@ -56,7 +56,7 @@ void Service::add_methods(rpc::Dispatcher& dispatcher) {
   });
   const auto add_start = [&](std::string_view name, queue::JobKind kind) {
     dispatcher.add<proto::StartParams>(name, [this, kind](auto params, Session& session, Reply reply) {
-      start(kind, std::move(params), session, std::move(reply));
+      start(kind, params, session, std::move(reply));
     });
   };
   add_start(method::kPullStart, queue::JobKind::kPull);
@@ -164,7 +164,7 @@ Result<queue::NewJob> Service::new_job(const std::string& model, const proto::Pu
   return queue::NewJob{queue::JobKind::kPull, std::move(*name), std::move(*path), proto::write(options)};
 }
 
-void Service::start(queue::JobKind kind, proto::StartParams params, Session& session, Reply reply) {
+void Service::start(queue::JobKind kind, const proto::StartParams& params, Session& session, Reply reply) {
   auto job = new_job(params.model, params.options, params.models_dir);
   if (!job) return reply.error(job.error());
   job->kind = kind;

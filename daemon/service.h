@@ -47,7 +47,7 @@ class Service {
 
   void info(Reply reply) const;
   void shutdown(const proto::ShutdownParams& params, Reply reply);
-  void start(queue::JobKind kind, proto::StartParams params, Session& session, Reply reply);
+  void start(queue::JobKind kind, const proto::StartParams& params, Session& session, Reply reply);
   // Notes that the session waits for what it asks for, until it closes.
   void note_waiting(Session& session);
   void job_cancel(const proto::JobCancelParams& params, Session& session, Reply reply);

@@ -51,8 +51,8 @@ void StateWriter::loop() {
       last_chance = stopping_;
       data = std::exchange(pending_, std::nullopt);
       waiting.swap(waiting_);
-      if (!data) data = std::move(failed);
-      failed.reset();
+      auto older = std::exchange(failed, std::nullopt);
+      if (!data) data = std::move(older);
       if (!data) return;  // stopping, and nothing is left to write
     }
     Status status = save_(encoder_.encode(*data));

@@ -16,7 +16,8 @@ using proto::JobState;
 namespace {
 
 constexpr std::size_t kFinishedRemembered = 16;
-const Error kStopped{ErrorCode::kCancelled, "stopped before it began", "", 0};
+
+Error never_began() { return {ErrorCode::kCancelled, "stopped before it began", "", 0}; }
 
 }  // namespace
 
@@ -249,7 +250,7 @@ void Upkeep::cancel(const std::string& id, std::function<void(JobState)> answer)
   const auto waits = std::ranges::find(waiting_, job.thread, &Work::number);
   if (waits != waiting_.end()) {
     waiting_.erase(waits);
-    return finish(id, fail(kStopped), {});
+    return finish(id, fail(never_began()), {});
   }
   if (const auto thread = threads_.find(job.thread); thread != threads_.end()) thread->second.request_stop();
 }
@@ -273,7 +274,7 @@ double Upkeep::rate() const {
 void Upkeep::request_stop() {
   for (auto& [number, thread] : threads_) thread.request_stop();
   for (const Work& work : std::exchange(waiting_, {})) {
-    ports_.post([refused = work.refused] { refused(kStopped); });
+    ports_.post([refused = work.refused] { refused(never_began()); });
   }
 }
 

@@ -203,9 +203,13 @@ class Reader final : public nlohmann::json_sax<Json> {
     if (type != Type::kString && (type != Type::kNull || key_ == "digest")) {
       return refuse("'" + std::string(key_) + "' of " + place_name() + " is not a string");
     }
-    if (key_ == "digest") descriptor.digest = std::move(text);
-    if (key_ == "mediaType") descriptor.media_type = std::move(text);
-    if (key_ == "from") descriptor.from = std::move(text);
+    if (key_ == "digest") {
+      descriptor.digest = std::move(text);
+    } else if (key_ == "mediaType") {
+      descriptor.media_type = std::move(text);
+    } else if (key_ == "from") {
+      descriptor.from = std::move(text);
+    }
     return true;
   }
 

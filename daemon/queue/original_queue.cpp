@@ -27,8 +27,8 @@ std::int64_t go_time_ms(const json& entry, const char* name) {
   }
   std::int64_t offset_s = 0;
   if (*zone == '+' || *zone == '-') {
-    int hours = 0;
-    int minutes = 0;
+    std::int64_t hours = 0;
+    std::int64_t minutes = 0;
     const std::string_view tail(zone + 1);
     if (tail.size() != 5 || std::from_chars(tail.data(), tail.data() + 2, hours).ec != std::errc() ||
         std::from_chars(tail.data() + 3, tail.data() + 5, minutes).ec != std::errc()) {

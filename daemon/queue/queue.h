@@ -81,7 +81,7 @@ class Queue {
   };
   // A direct pull: a new job (queued; the caller marks it active), or the unfinished one of that model and store, which
   // takes the new options unless it is active.
-  StartResult start_direct(NewJob job, std::int64_t now_ms);
+  StartResult start_direct(NewJob wanted, std::int64_t now_ms);
   // Undoes an add or start that could not be made durable.
   void forget(const std::string& id);
 
@@ -101,7 +101,7 @@ class Queue {
   Status set_limits(const Limits& limits);
 
  private:
-  JobPtr make(NewJob job, bool entry, std::int64_t now_ms);
+  JobPtr make(NewJob wanted, bool entry, std::int64_t now_ms);
   void insert_index(const JobPtr& job);
   void erase_index(const Job& job);
   void replace(const JobPtr& job);

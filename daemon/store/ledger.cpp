@@ -42,9 +42,10 @@ constexpr int kBusyMilliseconds = 1000;
 constexpr const char* kKeptHistory = "10000";
 constexpr unsigned kFileMode = 0600;  // it says what somebody downloads
 
-const std::string kSetAside = std::string(kHistoryFile) + ".broken";
-const std::string kSidecars[] = {std::string(kHistoryFile) + "-wal", std::string(kHistoryFile) + "-shm",
-                                 std::string(kHistoryFile) + "-journal"};
+constexpr const char* kSetAside = ".broken";  // these are endings of kHistoryFile
+constexpr const char* kSidecars[] = {"-wal", "-shm", "-journal"};
+
+std::string with_ending(const char* ending) { return std::string(kHistoryFile) + ending; }
 
 struct CloseDatabase {
   // Statements are finalized before; what remains to be said at closing says nothing that anybody relies on.
@@ -268,7 +269,7 @@ class SqliteLedger final : public Ledger {
     database_.reset();
     if (started_over_) return;
     started_over_ = true;
-    auto aside = fs_.rename(kHistoryFile, kSetAside);
+    auto aside = fs_.rename(kHistoryFile, with_ending(kSetAside));
     // What cannot be renamed (a folder, say) or removed stays, and opening fails once more.
     if (!aside && !io::is_missing(aside.error())) static_cast<void>(fs_.remove(kHistoryFile));
     remove_sidecars();
@@ -277,7 +278,7 @@ class SqliteLedger final : public Ledger {
 
   void remove_sidecars() {
     // One that is left belongs to another database, which SQLite finds out by its checksums.
-    for (const std::string& path : kSidecars) static_cast<void>(fs_.remove(path));
+    for (const char* ending : kSidecars) static_cast<void>(fs_.remove(with_ending(ending)));
   }
 
   // The file was removed or replaced under us: by a user who was told that this is harmless.
@@ -304,8 +305,8 @@ class SqliteLedger final : public Ledger {
     if (!stat) return SQLITE_CANTOPEN;
     if (stat->kind != io::FileStat::Kind::kFile) return SQLITE_NOTADB;
     opened_ = *stat;
-    for (const std::string& path : kSidecars) {
-      auto sidecar = fs_.stat(path);
+    for (const char* ending : kSidecars) {
+      auto sidecar = fs_.stat(with_ending(ending));
       if (sidecar && sidecar->kind != io::FileStat::Kind::kFile) return SQLITE_NOTADB;
     }
 

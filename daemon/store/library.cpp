@@ -73,11 +73,15 @@ class Texts {
 
 void add_text(ShownModel& model, std::string_view kind, std::string text) {
   if (text.empty()) return;
-  if (kind == "license") model.licenses.push_back(std::move(text));
-  // "prompt" is what old models call it.
-  if (kind == "template" || (kind == "prompt" && model.template_text.empty())) model.template_text = std::move(text);
-  if (kind == "system") model.system_text = std::move(text);
-  if (kind == "params") model.parameters = parse_parameters(text);
+  if (kind == "license") {
+    model.licenses.push_back(std::move(text));
+  } else if (kind == "template" || (kind == "prompt" && model.template_text.empty())) {
+    model.template_text = std::move(text);  // "prompt" is what old models call it
+  } else if (kind == "system") {
+    model.system_text = std::move(text);
+  } else if (kind == "params") {
+    model.parameters = parse_parameters(text);
+  }
 }
 
 }  // namespace

@@ -69,7 +69,7 @@ class Library {
   Result<Listing> list();
   // Found without regard to case. kNotFound where there is none, kCorrupt where its manifest does not parse. A text
   // whose blob is missing, longer than 1 MiB or no UTF-8 is left out.
-  Result<ShownModel> show(const ModelName& name);
+  Result<ShownModel> show(const ModelName& wanted);
   // A second manifest with the same bytes; one that is there under the destination's name is replaced. Both are found
   // without regard to case. kNotFound, kCorrupt as above; kLocked after 60 s. Gives both names as they are spelled.
   struct Copied {
