@@ -31,6 +31,7 @@ std::vector<Finding> look_at_version() {
 std::vector<Finding> look_at_config(const std::vector<std::string>& warnings) {
   if (warnings.empty()) return {{"config", kOk, "every line of the configuration is understood", ""}};
   std::vector<Finding> found;
+  found.reserve(warnings.size());
   for (const std::string& warning : warnings) {
     found.push_back({"config", kWarning, printable(warning, 500), "see pullamad.conf(5)"});
   }
@@ -98,6 +99,7 @@ std::vector<Check> doctor_checks(const Patient& patient) {
 Result<std::vector<registry::Url>> registries_to_ask(const std::vector<ModelName>& models, bool insecure,
                                                      const Config& config) {
   std::vector<std::string> origins;
+  origins.reserve(models.size());
   for (const ModelName& model : models) origins.push_back((insecure ? "http://" : "https://") + model.host());
   if (models.empty()) {
     origins.emplace_back(kOllama);

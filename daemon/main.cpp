@@ -71,7 +71,7 @@ int main(int argc, char** argv) {
     fmt::print(options.error().code == 0 ? stdout : stderr, "{}", options.error().text);
     return options.error().code;
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "pullamad: %s\n", e.what());
+    static_cast<void>(std::fprintf(stderr, "pullamad: %s\n", e.what()));
     return 1;
   }
 }

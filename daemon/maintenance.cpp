@@ -141,6 +141,7 @@ Result<std::vector<Maintenance::Compared>> Maintenance::compare(const std::vecto
     if (std::find(names.begin(), names.end(), *name) == names.end()) names.push_back(*name);
   }
   std::vector<Compared> compared;
+  compared.reserve(names.size());
   for (const ModelName& name : names) compared.push_back({name, {}, std::nullopt});
   std::atomic<std::size_t> next{0};
   {

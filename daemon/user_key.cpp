@@ -30,7 +30,7 @@ Status make_new(io::FileSystem& fs, const std::string& name, const std::string& 
   const std::string temporary = name + "." + registry::random_nonce() + ".tmp";
   auto made = fill(fs, temporary, text, mode);
   if (made) made = fs.link(temporary, name);
-  const auto removed = fs.remove(temporary);
+  auto removed = fs.remove(temporary);
   const bool has_no_links = !made && (made.error().code == ErrorCode::kUnsupported || made.error().os_error == EPERM);
   if (has_no_links && removed) {
     made = fill(fs, name, text, mode);
