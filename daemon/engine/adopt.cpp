@@ -5,6 +5,7 @@
 #include <string>
 
 #include "daemon/engine/ollama_partial.h"
+#include "daemon/engine/unsynced_checkpoint.h"
 #include "daemon/io/atomic_write.h"
 #include "daemon/io/os_error.h"
 #include "daemon/store/keep.h"
@@ -136,6 +137,7 @@ std::optional<ChunkPlan> adopt_ollama(io::FileSystem& fs, const BlobRef& blob, s
 }
 
 Status discard_checkpoint(io::FileSystem& fs, const Digest& digest) {
+  remove_unsynced(fs, digest);
   const std::string path = store::checkpoint_path(digest);
   auto removed = fs.remove(path);
   if (removed || io::is_missing(removed.error())) return {};
@@ -153,7 +155,8 @@ Status drop_stray(io::FileSystem& fs, const Digest& digest) {
 
 }  // namespace
 
-Result<Start> find_start(io::FileSystem& fs, const BlobRef& blob, std::uint64_t chunk_bytes, ProgressSink& sink) {
+Result<Start> find_start(io::FileSystem& fs, const BlobRef& blob, std::uint64_t chunk_bytes, ProgressSink& sink,
+                         const std::stop_token& stop) {
   if (PartialFile::held_by_another(fs, blob.digest)) {
     return fail(ErrorCode::kLocked, fs.native_path(store::partial_path(blob.digest)) + " is in use by another process");
   }
@@ -177,6 +180,10 @@ Result<Start> find_start(io::FileSystem& fs, const BlobRef& blob, std::uint64_t 
 
   auto partial = PartialFile::open(fs, blob.digest);
   if (!partial) return fail(partial.error());
+  if (loaded.origin == Origin::kOurs || (loaded.origin == Origin::kNothing && !from_ollama)) {
+    const Checkpoint* synced = loaded.checkpoint ? &*loaded.checkpoint : nullptr;
+    if (auto more = load_unsynced(fs, *partial, blob, synced, stop)) loaded = {Origin::kOurs, std::move(more), {}};
+  }
   Start start{std::move(*partial), {}, std::nullopt, 0};
   if (loaded.origin == Origin::kOurs) {
     start.plan = std::move(loaded.checkpoint->plan);

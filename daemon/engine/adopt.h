@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <stop_token>
 #include <string>
 
 #include "daemon/engine/checkpoint.h"
@@ -21,12 +22,13 @@ struct Start {
   unsigned restarts = 0;
 };
 
-// Opens (or makes) the partial and says what of it counts. A checkpoint that does not hold is reported
-// (checkpoint.discarded), removed, and the blob starts over. Errors: the disk's, kLocked when another process has the
-// partial.
-Result<Start> find_start(io::FileSystem& fs, const BlobRef& blob, std::uint64_t chunk_bytes, ProgressSink& sink);
+// Opens (or makes) the partial and says what of it counts: what the checkpoint covers, and what was written after it
+// and is still there (unsynced_checkpoint.h). A checkpoint that does not hold is reported (checkpoint.discarded),
+// removed, and the blob starts over. Errors: the disk's, kLocked when another process has the partial.
+Result<Start> find_start(io::FileSystem& fs, const BlobRef& blob, std::uint64_t chunk_bytes, ProgressSink& sink,
+                         const std::stop_token& stop);
 
-// For a dry run: the bytes that find_start would count as there. Changes nothing.
+// For a dry run: the bytes that find_start would count as there, but for those after the checkpoint. Changes nothing.
 std::uint64_t present_bytes(io::FileSystem& fs, const BlobRef& blob, std::uint64_t chunk_bytes);
 
 }  // namespace pullama::engine

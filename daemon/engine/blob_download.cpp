@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "daemon/engine/cached_blob.h"
+#include "daemon/engine/unsynced_checkpoint.h"
 #include "daemon/io/os_error.h"
 #include "daemon/store/keep.h"
 #include "daemon/store/models_dir.h"
@@ -96,7 +97,7 @@ Result<BlobDownload::Step> BlobDownload::download(store::BlobLock& lock, std::st
     if (auto released = lock.release(); !released) return fail(released.error());
     return Step::kDone;
   }
-  auto start = find_start(fs_, blob_, context_.request.chunk_bytes, context_.sink);
+  auto start = find_start(fs_, blob_, context_.request.chunk_bytes, context_.sink, stop);
   if (!start && start.error().code == ErrorCode::kLocked) return wait_for_partial(stop);
   if (!start) return fail(start.error());
   restarts_ = std::max(restarts_, start->restarts);
@@ -234,6 +235,7 @@ bool BlobDownload::rest_of_download() const {
 }
 
 Status BlobDownload::drop_download() {
+  remove_unsynced(fs_, blob_.digest);
   for (const std::string& path : {store::checkpoint_path(blob_.digest), store::partial_path(blob_.digest)}) {
     if (auto removed = fs_.remove(path); !removed && !io::is_missing(removed.error())) return removed;
   }
@@ -266,6 +268,7 @@ Result<BlobDownload::Step> BlobDownload::finish(Start& start, store::BlobLock& l
     }
     context_.store.ledger.record(blob_.digest, *stat, sums);
   }
+  remove_unsynced(fs_, blob_.digest);
   if (auto removed = fs_.remove(store::checkpoint_path(blob_.digest)); !removed && !io::is_missing(removed.error())) {
     return fail(removed.error());
   }

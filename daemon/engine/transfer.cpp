@@ -1,11 +1,14 @@
 #include "daemon/engine/transfer.h"
 
+#include <algorithm>
 #include <map>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "daemon/engine/front_hash.h"
 #include "daemon/engine/resume_check.h"
+#include "daemon/engine/unsynced_checkpoint.h"
 #include "daemon/io/thread_start.h"
 
 namespace pullama::engine {
@@ -103,6 +106,8 @@ TransferResult Transfer::run(ChunkPlan plan, std::optional<io::Sha256::Midstate>
   help([&] { writer.run(token); });
   if (resumed) help([&] { run_resume_check(state, parts_.partial.file(), parts_.blob, parts_.sink, token); });
 
+  UnsyncedCheckpoint unsynced(parts_.fs, parts_.partial, state, parts_.blob, restarts, parts_.checkpoint_interval);
+  bool unsynced_runs = false;
   SuspendWatch suspend(parts_.clock);
   const std::uint64_t travelled_before = parts_.gauge.travelled.load();
   const auto publish = [&] {
@@ -110,7 +115,10 @@ TransferResult Transfer::run(ChunkPlan plan, std::optional<io::Sha256::Midstate>
     parts_.gauge.travelled = travelled_before + state.travelled_bytes();
     parts_.gauge.connections = state.connections();
   };
-  while (!state.wait_for_end(kTick, token)) {
+  const auto tick = std::min(kTick, parts_.checkpoint_interval);
+  while (!state.wait_for_end(tick, token)) {
+    // Most blobs are small, and there before this.
+    if (!std::exchange(unsynced_runs, true)) help([&] { unsynced.run(token); });
     publish();
     if (suspend.suspended()) generation.fetch_add(1);
     state.set_connections(connections());
@@ -132,6 +140,10 @@ TransferResult Transfer::run(ChunkPlan plan, std::optional<io::Sha256::Midstate>
       result.end = TransferState::End::kFailed;
       result.error = saved.error();
     }
+  }
+  // Now the checkpoint has all of it, or the disk failed and nothing that is not synced is to be believed.
+  if (result.end != TransferState::End::kComplete && result.end != TransferState::End::kLockLost) {
+    remove_unsynced(parts_.fs, parts_.blob.digest);
   }
   result.plan = state.take_plan();
   return result;

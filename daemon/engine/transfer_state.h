@@ -88,6 +88,9 @@ class TransferState {
   std::optional<Snapshot> snapshot(const Digest& digest, std::uint64_t inode, std::uint64_t length, unsigned restarts,
                                    bool even_if_unchanged);
   void saved(const Snapshot& snapshot);
+  // The same text for who does not sync; nullopt when nothing changed since `seen`, which is brought up to date.
+  std::optional<std::string> as_of_now(const Digest& digest, std::uint64_t inode, std::uint64_t length,
+                                       unsigned restarts, std::uint64_t& seen) const;
   std::optional<Claim> mergeable();
   void merge(Claim range, const io::Xxh128& xxh3);
 

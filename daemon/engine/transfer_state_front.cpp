@@ -148,6 +148,13 @@ void TransferState::saved(const Snapshot& snapshot) {
   saved_change_ = snapshot.change;
 }
 
+std::optional<std::string> TransferState::as_of_now(const Digest& digest, std::uint64_t inode, std::uint64_t length,
+                                                    unsigned restarts, std::uint64_t& seen) const {
+  const std::lock_guard lock(mutex_);
+  if (std::exchange(seen, change_) == change_) return std::nullopt;
+  return format_checkpoint(digest, inode, length, restarts, midstate_, plan_);
+}
+
 std::optional<Claim> TransferState::mergeable() {
   const std::lock_guard lock(mutex_);
   if (plan_.entries() <= ChunkPlan::kMaxChunks) return std::nullopt;

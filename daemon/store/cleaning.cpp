@@ -31,8 +31,9 @@ struct Place {
 };
 // sha256-<hex> stands between prefix and suffix. Ollama's own names (-partial, .tmp) are not ours to tidy.
 constexpr Place kPlaces[] = {
-    {kStateDir, "", ".json"},    {kStateDir, "", ".json.tmp"}, {kKeepDir, "", ""},          {kKeepDir, "", ".tmp"},
-    {kStateDir, "damaged-", ""}, {kBlobsDir, "", ".partial"},  {kBlobsDir, "", ".damaged"},
+    {kStateDir, "", ".json"},    {kStateDir, "", ".json.tmp"}, {kKeepDir, "", ""},
+    {kKeepDir, "", ".tmp"},      {kStateDir, "", ".unsynced"}, {kStateDir, "damaged-", ""},
+    {kBlobsDir, "", ".partial"}, {kBlobsDir, "", ".damaged"},
 };
 constexpr std::string_view kUploadPrefix = "upload-";
 

@@ -17,6 +17,7 @@ std::string blob_path(const Digest& digest) { return in_blobs(digest, ""); }
 std::string partial_path(const Digest& digest) { return in_blobs(digest, ".partial"); }
 std::string blob_lock_path(const Digest& digest) { return in_blobs(digest, ".lock"); }
 std::string checkpoint_path(const Digest& digest) { return in_state(digest.file_name() + ".json"); }
+std::string unsynced_path(const Digest& digest) { return in_state(digest.file_name() + ".unsynced"); }
 std::string upload_path(const Digest& digest) { return in_state("upload-" + digest.hex() + ".json"); }
 std::string keep_path(const Digest& digest) { return std::string(kKeepDir) + "/" + digest.file_name(); }
 std::string manifest_path(const ModelName& name) { return std::string(kManifestsDir) + "/" + name.path(); }

@@ -29,6 +29,7 @@ std::string blob_path(const Digest& digest);          // blobs/sha256-<hex>
 std::string partial_path(const Digest& digest);       // blobs/sha256-<hex>.partial
 std::string blob_lock_path(const Digest& digest);     // blobs/sha256-<hex>.lock
 std::string checkpoint_path(const Digest& digest);    // .pullm/sha256-<hex>.json
+std::string unsynced_path(const Digest& digest);      // .pullm/sha256-<hex>.unsynced
 std::string upload_path(const Digest& digest);        // .pullm/upload-<hex>.json
 std::string keep_path(const Digest& digest);          // .pullm/keep/sha256-<hex>
 std::string manifest_path(const ModelName& name);     // manifests/<host>/<ns>/<model>/<tag>

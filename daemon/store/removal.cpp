@@ -74,7 +74,8 @@ Result<std::optional<std::uint64_t>> remove_blob(const RemovalContext& context, 
     const auto lock = BlobLock::try_acquire(context.fs, digest);
     if (!lock) gone = fail(lock.error());
     if (!lock || !*lock) return;
-    std::vector<std::string> paths = {checkpoint_path(digest), keep_path(digest), partial_path(digest)};
+    std::vector<std::string> paths = {checkpoint_path(digest), unsynced_path(digest), keep_path(digest),
+                                      partial_path(digest)};
     if (*size) paths.insert(paths.begin(), blob_path(digest));
     for (const std::string& path : paths) {
       auto removed = context.fs.remove(path);

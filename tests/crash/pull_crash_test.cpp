@@ -128,6 +128,7 @@ class Scenario {
       if (path.starts_with(".pullm/pending/") && path.ends_with('/')) return true;
       for (const auto& [digest, content] : world_.truth().contents) {
         if (path == store::blob_lock_path(digest) || path == store::checkpoint_path(digest)) return true;
+        if (path == store::unsynced_path(digest)) return true;
         if (path == store::ollama_part_path(digest, 0)) return true;
         if (path == store::keep_path(digest) && bytes == content) return true;
         if (path == store::blob_path(digest) && bytes == content && !goal_.contains(path)) return true;

@@ -12,6 +12,7 @@ constexpr std::size_t kPieceBytes = 8 << 10;
 constexpr std::uint64_t kChunkBytes = 16 << 10;
 constexpr auto kFast = std::chrono::hours(1);
 constexpr auto kOften = std::chrono::milliseconds(1);
+constexpr auto kSeldom = std::chrono::seconds(5);
 // Only waited out when nothing is saved any more: at the cut.
 constexpr auto kPatience = std::chrono::milliseconds(5);
 
@@ -72,11 +73,17 @@ Result<engine::PullSummary> PullWorld::pull(CrashFileSystem& disk, store::Ledger
   engine::PullRequest request{.model = truth_.model, .ca_file = {}, .user_agent = {}, .manifest_before = {}};
   request.chunk_bytes = kChunkBytes;
   request.connections = 1;
-  request.checkpoint_interval = pace == Pace::kFast ? kFast : kOften;
+  request.checkpoint_interval = pace == Pace::kFast ? kFast : pace == Pace::kUnsynced ? kSeldom : kOften;
   if (pace == Pace::kCheckpoints) {
     registry_.set_on_piece([&](std::uint64_t) {
       if (!disk.is_off()) sink.wait_for_next();
       clock_.advance(std::chrono::milliseconds(300));  // long enough that what is gathered gets written
+    });
+  }
+  if (pace == Pace::kUnsynced) {
+    registry_.set_on_piece([&](std::uint64_t bytes) {
+      if (on_piece_) on_piece_(bytes);
+      clock_.advance(std::chrono::milliseconds(300));
     });
   }
   store::remove_leftovers(disk);

@@ -3,6 +3,7 @@
 // are so small and so many that a few ten thousand bytes see every step that a real download sees.
 
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -23,6 +24,9 @@ enum class Pace {
   kFast,
   // Each piece is written by itself, and the next one comes once a checkpoint was saved (or soon after, when none is).
   kCheckpoints,
+  // Each piece is written by itself; no checkpoint within the first second and more, records of what is unsynced every
+  // 100 ms.
+  kUnsynced,
 };
 
 class PullWorld {
@@ -39,9 +43,12 @@ class PullWorld {
   // What a daemon does that starts on this disk: sweeps leftovers, pulls. An error is what a cut disk gives. `said`:
   // what it told its user meanwhile.
   Result<engine::PullSummary> pull(CrashFileSystem& disk, store::Ledger& ledger, Pace pace, Said* said = nullptr);
+  // kUnsynced: called for each piece before it is handed over, with the bytes that were before it.
+  void set_on_piece(std::function<void(std::uint64_t bytes)> on_piece) { on_piece_ = std::move(on_piece); }
 
  private:
   MemoryRegistry registry_;
+  std::function<void(std::uint64_t)> on_piece_;
   FakeClock clock_;
   registry::Credentials credentials_{registry::CredentialPaths{"/none/key", "/none/docker", "tester"}};
   engine::RateLimit rate_{clock_};

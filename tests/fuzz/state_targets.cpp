@@ -8,6 +8,7 @@
 #include "daemon/config_keys.h"
 #include "daemon/engine/checkpoint.h"
 #include "daemon/engine/ollama_partial.h"
+#include "daemon/engine/unsynced_checkpoint.h"
 #include "daemon/queue/queue.h"
 #include "daemon/queue/queue_codec.h"
 #include "daemon/registry/mirror.h"
@@ -56,6 +57,18 @@ void one_checkpoint(std::string_view text) {
 void checkpoint(std::string_view input) {
   one_checkpoint(input);
   one_checkpoint(with_right_checksum(input));
+}
+
+void checkpoint_unsynced(std::string_view input) {
+  const auto parsed = engine::parse_unsynced(input, kDigest, kSize);
+  if (parsed) must_be_plan(parsed->checkpoint.plan);
+  // And with a seal that fits: the first line stands for the sequence, the rest is the checkpoint.
+  const std::string_view sequence = take_line(input);
+  const std::string text = with_right_checksum(input);
+  const auto sealed = engine::parse_unsynced(engine::format_unsynced(sequence.size(), text), kDigest, kSize);
+  must(sealed.has_value() == engine::parse_checkpoint(text, kDigest, kSize).has_value(),
+       "a record holds where its checkpoint does");
+  must(!sealed || sealed->sequence == sequence.size(), "a record comes back as it was");
 }
 
 void checkpoint_original(std::string_view input) {

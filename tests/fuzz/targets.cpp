@@ -23,6 +23,7 @@ std::span<const Target> targets() {
       Target{"retry_after", retry_after},
       Target{"checkpoint", checkpoint},
       Target{"checkpoint_original", checkpoint_original},
+      Target{"checkpoint_unsynced", checkpoint_unsynced},
       Target{"ollama_partial", ollama_partial},
       Target{"queue", queue},
       Target{"config", config},

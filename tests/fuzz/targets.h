@@ -38,6 +38,7 @@ void error_text(std::string_view input);
 void retry_after(std::string_view input);
 void checkpoint(std::string_view input);
 void checkpoint_original(std::string_view input);
+void checkpoint_unsynced(std::string_view input);
 void ollama_partial(std::string_view input);
 void queue(std::string_view input);
 void config(std::string_view input);

@@ -287,6 +287,17 @@ MUTATIONS = [
         "  if (hash.digest() == group.digest || true) {\n",
         'pull_test -tc="with chunksums one flipped bit*"'),
     Mutation(
+        "unsynced-bytes-believed", "promise 2: what was not synced counts only where the disk still has it",
+        "daemon/engine/unsynced_checkpoint.cpp",
+        "    if (!chunk.xxh3 || hash.digest() != *chunk.xxh3) return std::nullopt;\n", "",
+        'crash_test -tc="*a byte that changed since the record*"'),
+    Mutation(
+        "unsynced-record-overwritten-in-place", "promise 3: a kill amid a write of a record leaves the one before it",
+        "daemon/engine/unsynced_checkpoint.cpp",
+        "  for (const std::uint64_t at : {std::uint64_t{0}, kUnsyncedPlaceBytes}) {\n",
+        "  for (const std::uint64_t at : {std::uint64_t{0}}) {\n",
+        'engine_test -tc="*amid a write of a record*"'),
+    Mutation(
         "checkpoint-without-checksum", "promise 3: a checkpoint that was changed is refused",
         "daemon/engine/state_json.cpp", "  if (!stated || *stated != checksum_of(text.substr(0, at)) ||\n",
         "  if (!stated ||\n", 'engine_test -sf="*/checkpoint_test.cpp"'),
