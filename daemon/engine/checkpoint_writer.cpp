@@ -30,7 +30,7 @@ CheckpointWriter::CheckpointWriter(io::FileSystem& fs, PartialFile& partial, con
       lock_(lock),
       state_(state),
       blob_(blob),
-      restarts_(restarts),
+      head_{blob.digest, partial.stat_at_open().inode, blob.size_bytes, restarts},
       interval_(interval),
       sink_(sink) {}
 
@@ -55,10 +55,10 @@ void CheckpointWriter::merge_chunks() {
   }
 }
 
-Status CheckpointWriter::save(bool even_if_unchanged) {
+Status CheckpointWriter::save() {
   merge_chunks();
-  const auto& stat = partial_.stat_at_open();
-  const auto snapshot = state_.snapshot(blob_.digest, stat.inode, blob_.size_bytes, restarts_, even_if_unchanged);
+  state_.sync_begins();
+  const auto snapshot = state_.snapshot(head_, saved_change_);
   if (!snapshot) return {};
   if (auto synced = partial_.file().sync_data(); !synced) return synced;
   const std::string path = store::checkpoint_path(blob_.digest);
@@ -69,7 +69,7 @@ Status CheckpointWriter::save(bool even_if_unchanged) {
     written = io::atomic_write(fs_, path, snapshot->text, 0600);
   }
   if (!written) return written;
-  state_.saved(*snapshot);
+  saved_change_ = snapshot->change;
   sink_.report(CheckpointSaved{blob_, snapshot->received});
   return {};
 }
@@ -97,7 +97,7 @@ void CheckpointWriter::run(std::stop_token stop) {
       state_.end(TransferState::End::kLockLost);
       return;
     }
-    if (auto status = save(false); !status) {
+    if (auto status = save(); !status) {
       state_.fail_with(status.error());
       return;
     }

@@ -24,8 +24,8 @@ class CheckpointWriter {
   // Until the transfer ends or stop. A failed sync or write ends the transfer; the checkpoint on disk is then the last
   // good one. A lost lock or partial ends it with kLockLost.
   void run(std::stop_token stop);
-  // Once more after all connections are gone.
-  Status save(bool even_if_unchanged);
+  // Once more after all connections are gone; nothing where nothing changed.
+  Status save();
 
  private:
   void merge_chunks();
@@ -36,9 +36,10 @@ class CheckpointWriter {
   const store::BlobLock& lock_;
   TransferState& state_;
   const BlobRef blob_;
-  const unsigned restarts_;
+  const CheckpointHead head_;
   const std::chrono::milliseconds interval_;
   ProgressSink& sink_;
+  std::uint64_t saved_change_ = 0;
 };
 
 }  // namespace pullama::engine

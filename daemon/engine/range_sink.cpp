@@ -13,8 +13,8 @@ namespace {
 // Nearly doubles the rate over small writes; larger ones bring nothing (measured).
 constexpr std::size_t kGatherBytes = 256 << 10;
 constexpr auto kStallLimit = std::chrono::seconds(30);
-// On a slow line bytes are written at least this often, so that a checkpoint can cover them.
-constexpr auto kFlushEvery = std::chrono::milliseconds(250);
+// On a slow line bytes are written at least this often: what is only gathered goes with a kill.
+constexpr auto kFlushEvery = std::chrono::milliseconds(50);
 
 }  // namespace
 

@@ -136,7 +136,7 @@ TransferResult Transfer::run(ChunkPlan plan, std::optional<io::Sha256::Midstate>
   result.error = state.error();
   const bool disk_failed = result.end == TransferState::End::kFailed && result.error && result.error->os_error != 0;
   if (result.end != TransferState::End::kComplete && result.end != TransferState::End::kLockLost && !disk_failed) {
-    if (auto saved = writer.save(false); !saved && result.end == TransferState::End::kRunning) {
+    if (auto saved = writer.save(); !saved && result.end == TransferState::End::kRunning) {
       result.end = TransferState::End::kFailed;
       result.error = saved.error();
     }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "common/digest.h"
 #include "daemon/io/xxh3.h"
 
 namespace pullama::engine {
@@ -38,11 +39,18 @@ struct UncheckedChunk {
   std::optional<io::Xxh128> xxh3;
 };
 
-// For the checkpoint writer: the checkpoint as of now, before the sync that makes it true.
+// What a checkpoint says besides what was received.
+struct CheckpointHead {
+  Digest digest;
+  std::uint64_t inode = 0, length_bytes = 0;  // of the partial
+  unsigned restarts = 0;
+};
+
+// The checkpoint as of now, before the sync that makes it true.
 struct Snapshot {
   std::string text;
   std::uint64_t received = 0;
-  std::uint64_t change = 0;
+  std::uint64_t change = 0;  // another one with each change, from 1 on
 };
 
 }  // namespace pullama::engine

@@ -83,14 +83,11 @@ class TransferState {
   // --- The checkpoint writer.
   // Waits until a checkpoint is due (`every`, or enough bytes not yet synced) or bytes are to be written back; false on
   // stop or end.
-  bool wait_for_writer(std::chrono::milliseconds every, std::vector<Claim>& write_back, bool& due,
-                       std::stop_token stop);
-  std::optional<Snapshot> snapshot(const Digest& digest, std::uint64_t inode, std::uint64_t length, unsigned restarts,
-                                   bool even_if_unchanged);
-  void saved(const Snapshot& snapshot);
-  // The same text for who does not sync; nullopt when nothing changed since `seen`, which is brought up to date.
-  std::optional<std::string> as_of_now(const Digest& digest, std::uint64_t inode, std::uint64_t length,
-                                       unsigned restarts, std::uint64_t& seen) const;
+  bool wait_for_writer(std::chrono::milliseconds every, std::vector<Claim>& write_back, bool& due, std::stop_token);
+  // What was received so far counts as synced, until the next checkpoint is due.
+  void sync_begins();
+  // nullopt when there was no change since the one of that number.
+  std::optional<Snapshot> snapshot(const CheckpointHead& head, std::uint64_t since_change) const;
   std::optional<Claim> mergeable();
   void merge(Claim range, const io::Xxh128& xxh3);
 
@@ -142,7 +139,7 @@ class TransferState {
   std::optional<Error> error_;
   std::uint64_t travelled_ = 0;
   std::uint64_t unsynced_ = 0;
-  std::uint64_t change_ = 1, saved_change_ = 0;
+  std::uint64_t change_ = 1;
   std::vector<Claim> written_;
   std::uint64_t written_bytes_ = 0;
   io::Clock::SteadyTime rate_since_;

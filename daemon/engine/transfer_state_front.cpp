@@ -134,25 +134,16 @@ bool TransferState::wait_for_writer(std::chrono::milliseconds every, std::vector
   return !stop.stop_requested() && end_ == End::kRunning;
 }
 
-std::optional<Snapshot> TransferState::snapshot(const Digest& digest, std::uint64_t inode, std::uint64_t length,
-                                                unsigned restarts, bool even_if_unchanged) {
+void TransferState::sync_begins() {
   const std::lock_guard lock(mutex_);
-  if (change_ == saved_change_ && !even_if_unchanged) return std::nullopt;
   unsynced_ = 0;
-  return Snapshot{format_checkpoint(digest, inode, length, restarts, midstate_, plan_), plan_.received_bytes(),
-                  change_};
 }
 
-void TransferState::saved(const Snapshot& snapshot) {
+std::optional<Snapshot> TransferState::snapshot(const CheckpointHead& head, std::uint64_t since_change) const {
   const std::lock_guard lock(mutex_);
-  saved_change_ = snapshot.change;
-}
-
-std::optional<std::string> TransferState::as_of_now(const Digest& digest, std::uint64_t inode, std::uint64_t length,
-                                                    unsigned restarts, std::uint64_t& seen) const {
-  const std::lock_guard lock(mutex_);
-  if (std::exchange(seen, change_) == change_) return std::nullopt;
-  return format_checkpoint(digest, inode, length, restarts, midstate_, plan_);
+  if (change_ == since_change) return std::nullopt;
+  return Snapshot{format_checkpoint(head.digest, head.inode, head.length_bytes, head.restarts, midstate_, plan_),
+                  plan_.received_bytes(), change_};
 }
 
 std::optional<Claim> TransferState::mergeable() {

@@ -124,20 +124,25 @@ void remove_unsynced(io::FileSystem& fs, const Digest& digest) {
 
 UnsyncedCheckpoint::UnsyncedCheckpoint(io::FileSystem& fs, const PartialFile& partial, TransferState& state,
                                        BlobRef blob, unsigned restarts, milliseconds interval)
-    : fs_(fs), partial_(partial), state_(state), blob_(blob), restarts_(restarts), interval_(interval) {}
+    : fs_(fs),
+      state_(state),
+      blob_(blob),
+      head_{blob.digest, partial.stat_at_open().inode, blob.size_bytes, restarts},
+      interval_(interval) {}
 
 void UnsyncedCheckpoint::run(const std::stop_token& stop) {
   // After what an earlier run has left, and over the older place of it.
   if (const auto left = read_newest(fs_, blob_)) sequence_ = left->sequence;
   const auto shortest = std::max(interval_ / 50, milliseconds(1));
   auto pause = shortest;
-  std::uint64_t seen = 0;
+  std::uint64_t change = 0;
   while (!state_.wait_for_end(pause, stop)) {
     const auto begin = std::chrono::steady_clock::now();
-    const auto text = state_.as_of_now(blob_.digest, partial_.stat_at_open().inode, blob_.size_bytes, restarts_, seen);
-    if (!text) continue;
+    const auto snapshot = state_.snapshot(head_, change);
+    if (!snapshot) continue;
+    change = snapshot->change;
     // A full disk or a folder that went is the checkpoint's to say; here it is tried again.
-    static_cast<void>(write(*text).has_value());
+    static_cast<void>(write(snapshot->text).has_value());
     const auto cost = std::chrono::steady_clock::now() - begin;
     pause = std::clamp(std::chrono::duration_cast<milliseconds>(50 * cost), shortest, std::max(interval_, shortest));
   }

@@ -63,10 +63,9 @@ class UnsyncedCheckpoint {
   Status write(std::string_view checkpoint);
 
   io::FileSystem& fs_;
-  const PartialFile& partial_;
   TransferState& state_;
   const BlobRef blob_;
-  const unsigned restarts_;
+  const CheckpointHead head_;
   const std::chrono::milliseconds interval_;
   std::uint64_t sequence_ = 0;
 };

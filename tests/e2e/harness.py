@@ -25,6 +25,8 @@ LONG = os.environ.get("PULLAMA_TEST_LONG") == "1"
 # Sanitizers slow down, and so does a busy machine: limits are for hangs, not for speed.
 PATIENCE = 120
 MARKER = "PULLAMA_E2E_SANDBOX"
+# daemon/engine/unsynced_checkpoint.h
+UNSYNCED_PLACE = (1 << 20) + 4096
 # Looked up here: between fork and exec, beside other threads, is no place to look up anything.
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 # What this run did to the programs: "states" that a daemon had to find its way out of, each fault by its kind.
@@ -197,12 +199,48 @@ class Sandbox:
         """The checkpoint of a blob's download, or None."""
         return read_checkpoint(self.models, blob)
 
+    def kept(self, blob):
+        """The ranges of a blob that outlive a kill -9 of the daemon; those of its checkpoint are among them."""
+        synced, written = covered(self.checkpoint(blob)), covered(read_unsynced(self.models, blob))
+        return written if total_of(written) > total_of(synced) else synced
+
 
 def read_checkpoint(models, blob):
     try:
         return json.loads((models / ".pullm" / f"sha256-{blob.hex}.json").read_text())
     except FileNotFoundError:
         return None
+
+
+def read_unsynced(models, blob):
+    """The newest record of what was written, synced or not, or None."""
+    record = _newest_record(models, blob)
+    return record and record[2]
+
+
+def unsynced_record_bytes(models, blob):
+    """What all records of this download had to write, about."""
+    record = _newest_record(models, blob)
+    return record[0] * record[1] if record else 0
+
+
+def _newest_record(models, blob):
+    """Its sequence, its length, its checkpoint."""
+    try:
+        text = (models / ".pullm" / f"sha256-{blob.hex}.unsynced").read_bytes()
+    except FileNotFoundError:
+        return None
+    newest = None
+    for place in (text[:UNSYNCED_PLACE], text[UNSYNCED_PLACE:]):
+        line, _, rest = place.partition(b"\n")
+        try:
+            head = json.loads(line)
+            checkpoint = json.loads(rest[:head["bytes"]])
+        except ValueError:
+            continue
+        if newest is None or head["sequence"] > newest[0]:
+            newest = head["sequence"], len(line) + 1 + head["bytes"], checkpoint
+    return newest
 
 
 def covered(checkpoint):

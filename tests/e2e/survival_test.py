@@ -31,7 +31,7 @@ class SurvivalTest(harness.TestCase):
         blob, seed = model.layers[0], time.time_ns() % 1_000_000
         moments = random.Random(seed)
         tell(f"\nseed {seed}")
-        twice, sent_before, saved_before = [], 0, 0
+        twice, sent_before, there_before, synced_before = [], 0, 0, 0
         while len(twice) < kills:
             daemon = self.box.daemon()
             client = self.box.start_pullama("pull", "--insecure", "--no-autostart", "--connections", "8",
@@ -42,17 +42,18 @@ class SurvivalTest(harness.TestCase):
             client.communicate(timeout=harness.PATIENCE)
             # The server logs a request when it ends; without a daemon all of them have.
             harness.wait_until(lambda: registry.state()["open"] == 0, "the registry has noticed")
-            ranges = harness.covered(self.box.checkpoint(blob))
-            saved, sent = harness.total_of(ranges), harness.total_of(registry.travelled(blob))
-            self.assertGreaterEqual(saved, saved_before, "a checkpoint forgot bytes")
-            # Sent in this run and not saved: what will travel again.
-            twice.append((sent - sent_before) - (saved - saved_before))
-            sent_before, saved_before = sent, saved
+            synced, ranges = harness.covered(self.box.checkpoint(blob)), self.box.kept(blob)
+            travelled = registry.travelled(blob)
+            self.assertGreaterEqual(harness.overlap(synced, ranges), synced_before, "a checkpoint forgot bytes")
+            there, sent = harness.total_of(ranges), harness.total_of(travelled)
+            # Sent in this run and not kept: what will travel again.
+            twice.append((sent - sent_before) - (there - there_before))
+            sent_before, there_before, synced_before = sent, there, harness.total_of(synced)
         registry.script(rate={"total": 64 * rate})
         last = time.time()
         self.assert_exit(self.box.pullama("pull", "--insecure", registry.name(model)), 0)
         self.assert_stored(registry.host, model)
-        self.assertEqual(harness.overlap(ranges, registry.travelled(blob, since=last)), 0, "saved bytes travelled again")
+        self.assertEqual(harness.overlap(ranges, registry.travelled(blob, since=last)), 0, "what was there travelled again")
         seconds = [lost / rate for lost in twice]
         tell(f"{kills} kills of {size / MIB:.0f} MiB at {rate / MB:.1f} MB/s over 8 connections: travelled twice, a kill: "
              f"median {statistics.median(twice) / MB:.2f} MB, most {max(twice) / MB:.2f} MB; in seconds of transfer: "
