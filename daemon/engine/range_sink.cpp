@@ -70,19 +70,24 @@ bool RangeSink::on_bytes(std::uint64_t offset, std::span<const std::byte> bytes)
       if (ended_ != Ended::kNo) return false;
     }
   }
-  return true;
+  flush_if_due(last_byte_);
+  return ended_ == Ended::kNo;
 }
 
 bool RangeSink::on_tick() {
   if (stop_.stop_requested()) return stop_with(Ended::kStopped);
   const auto now = context_.clock.now();
-  if (filled_ > 0 && now - last_flush_ >= kFlushEvery) flush();
+  flush_if_due(now);
   if (ended_ != Ended::kNo) return false;
   if (context_.generation() != generation_) return stop_with(Ended::kSuspended);
   if (now - last_byte_ >= kStallLimit) return stop_with(Ended::kStalled);
   if (context_.state.slow(id_)) return stop_with(Ended::kSlow);
   if (context_.state.surplus(id_)) return stop_with(Ended::kRangeGone);
   return true;
+}
+
+void RangeSink::flush_if_due(io::Clock::SteadyTime now) {
+  if (filled_ > 0 && now - last_flush_ >= kFlushEvery) flush();
 }
 
 void RangeSink::flush() {

@@ -37,6 +37,7 @@ class RangeSink final : public registry::BlobSink {
   bool stop_with(Ended why);
   // Waits for the rate limits; silence is counted from then on.
   bool admit(std::uint64_t bytes);
+  void flush_if_due(io::Clock::SteadyTime now);
   bool write(std::uint64_t offset, std::span<const std::byte> bytes);
 
   ConnectionContext& context_;

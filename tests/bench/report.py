@@ -13,8 +13,8 @@ from goals import GOALS
 # Why a goal is not met, where one is not: by case. Kept with the figures, so that nobody has to guess.
 WHY = {
     "state.resume": "curl goes on at the length that the file has, which after a kill -9, other than after a power cut, "
-                    "is right; it does not verify. aria2c begins anew. We go on from what was synced, at most a second of transfer less, and "
-                    "our time includes the daemon's start.",
+                    "is right; it does not verify. aria2c begins anew. We go on from what was written up to a few hundredths of a second "
+                    "before, compared with the disk first, and our time includes the daemon's start.",
     "push.push": "the registry's own hashing is the limit; theirs and ours wait for it.",
 }
 

@@ -150,6 +150,7 @@ Sent send(const Answer& answer, const Fault* fault, Wire& wire, Speed speed, Thr
       }
     }
     if (!own.pass(count, rate, lifetime) || !total.pass(count, speed.total_rate, lifetime)) return sent;
+    if (wire.peer_is_gone()) return sent;  // what nobody can receive is not sent
     if (chunked && !wire.send(chunk_header(count))) return sent;
     if (!wire.send({buffer.data(), count})) return sent;
     if (chunked && !wire.send("\r\n")) return sent;

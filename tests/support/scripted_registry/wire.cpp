@@ -81,6 +81,11 @@ bool Wire::wait_readable(std::chrono::milliseconds limit) {
   return ::poll(&poller, 1, static_cast<int>(limit.count())) == 1 && !lifetime_.stopped();
 }
 
+bool Wire::peer_is_gone() {
+  pollfd poller{socket_, POLLRDHUP, 0};
+  return ::poll(&poller, 1, 0) == 1;
+}
+
 ssize_t Wire::read(char* into, std::size_t size) {
   if (!wait_readable(60s)) return -1;
   if (ssl_ != nullptr) return SSL_read(ssl_, into, static_cast<int>(std::min<std::size_t>(size, 1 << 20)));

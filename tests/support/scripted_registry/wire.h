@@ -45,6 +45,8 @@ class Wire final : public httplib::Stream {
   bool open();
   // Waits for the next request's first byte.
   bool wait_readable(std::chrono::milliseconds limit);
+  // Whether the peer has closed: the system would still take one more send and throw it away.
+  bool peer_is_gone();
 
   // What httplib reads with, and writes with unless muted: once we answered by ourselves its own answer is dropped.
   bool is_readable() const override { return true; }
