@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "daemon/engine/state_json.h"
+#include "daemon/io/os_error.h"
 #include "daemon/io/xxh3.h"
 #include "daemon/store/models_dir.h"
 
@@ -134,6 +135,7 @@ void UnsyncedCheckpoint::run(const std::stop_token& stop) {
   // After what an earlier run has left, and over the older place of it.
   if (const auto left = read_newest(fs_, blob_)) sequence_ = left->sequence;
   const auto shortest = std::max(interval_ / 50, milliseconds(1));
+  const auto longest = std::max(interval_, shortest);
   auto pause = shortest;
   std::uint64_t change = 0;
   while (!state_.wait_for_end(pause, stop)) {
@@ -142,22 +144,40 @@ void UnsyncedCheckpoint::run(const std::stop_token& stop) {
     if (!snapshot) continue;
     change = snapshot->change;
     // A full disk or a folder that went is the checkpoint's to say; here it is tried again.
-    static_cast<void>(write(snapshot->text).has_value());
+    const bool written = write(snapshot->text).has_value();
     const auto cost = std::chrono::steady_clock::now() - begin;
-    pause = std::clamp(std::chrono::duration_cast<milliseconds>(50 * cost), shortest, std::max(interval_, shortest));
+    pause = written ? std::clamp(std::chrono::duration_cast<milliseconds>(50 * cost), shortest, longest) : longest;
   }
 }
 
 Status UnsyncedCheckpoint::write(std::string_view checkpoint) {
   const std::string text = format_unsynced(sequence_ + 1, checkpoint);
   if (text.size() > kUnsyncedPlaceBytes) return fail(ErrorCode::kInternal, "the record is too long");
-  // By its name each time: .pullm may be deleted at any moment, and comes back with the next checkpoint.
-  auto file = fs_.open(store::unsynced_path(blob_.digest), io::OpenMode::kReadWriteCreate, 0600);
-  if (!file) return fail(file.error());
   // After a write that failed the same place is tried again: the other one is whole.
   const std::uint64_t place = (sequence_ + 1) % 2 * kUnsyncedPlaceBytes;
+  auto written = is_at_its_path() ? file_->write_at(place, bytes_of(text)) : begin_file(place, text);
+  if (written) ++sequence_;
+  return written;
+}
+
+bool UnsyncedCheckpoint::is_at_its_path() const {
+  if (!file_) return false;
+  const auto there = fs_.stat(store::unsynced_path(blob_.digest));
+  const auto ours = file_->stat();
+  return there && ours && there->same_file(*ours);
+}
+
+// Whatever lies at the path may be somebody else's file under another name: only what we made is written to.
+Status UnsyncedCheckpoint::begin_file(std::uint64_t place, std::string_view text) {
+  file_.reset();
+  const std::string path = store::unsynced_path(blob_.digest);
+  const std::string temporary = path + store::kTemporarySuffix;
+  if (auto removed = fs_.remove(temporary); !removed && !io::is_missing(removed.error())) return removed;
+  auto file = fs_.open(temporary, io::OpenMode::kCreateNew, 0600);
+  if (!file) return fail(file.error());
   if (auto written = (*file)->write_at(place, bytes_of(text)); !written) return written;
-  ++sequence_;
+  if (auto renamed = fs_.rename(temporary, path); !renamed) return renamed;
+  file_ = std::move(*file);
   return {};
 }
 

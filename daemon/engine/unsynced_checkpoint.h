@@ -15,6 +15,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -61,12 +62,15 @@ class UnsyncedCheckpoint {
 
  private:
   Status write(std::string_view checkpoint);
+  bool is_at_its_path() const;
+  Status begin_file(std::uint64_t place, std::string_view text);
 
   io::FileSystem& fs_;
   TransferState& state_;
   const BlobRef blob_;
   const CheckpointHead head_;
   const std::chrono::milliseconds interval_;
+  std::unique_ptr<io::File> file_;  // made by this transfer
   std::uint64_t sequence_ = 0;
 };
 

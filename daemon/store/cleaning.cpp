@@ -32,8 +32,8 @@ struct Place {
 // sha256-<hex> stands between prefix and suffix. Ollama's own names (-partial, .tmp) are not ours to tidy.
 constexpr Place kPlaces[] = {
     {kStateDir, "", ".json"},    {kStateDir, "", ".json.tmp"}, {kKeepDir, "", ""},
-    {kKeepDir, "", ".tmp"},      {kStateDir, "", ".unsynced"}, {kStateDir, "damaged-", ""},
-    {kBlobsDir, "", ".partial"}, {kBlobsDir, "", ".damaged"},
+    {kKeepDir, "", ".tmp"},      {kStateDir, "", ".unsynced"}, {kStateDir, "", ".unsynced.tmp"},
+    {kStateDir, "damaged-", ""}, {kBlobsDir, "", ".partial"},  {kBlobsDir, "", ".damaged"},
 };
 constexpr std::string_view kUploadPrefix = "upload-";
 

@@ -3,11 +3,13 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <thread>
 
 #include "daemon/engine/unsynced_checkpoint.h"
+#include "daemon/io/atomic_write.h"
 #include "daemon/store/models_dir.h"
 #include "tests/crash/pull_world.h"
 #include "tests/crash/tally.h"
@@ -34,7 +36,8 @@ struct Interrupted {
   std::uint64_t recorded = 0;
   std::unique_ptr<CrashFileSystem> killed;
 
-  Interrupted() {
+  explicit Interrupted(const std::function<void(Interrupted&)>& prepare = {}) {
+    if (prepare) prepare(*this);
     world.set_on_piece([&](std::uint64_t bytes) {
       if (killed || bytes < 150'000) return;
       // The piece before may not have been written yet; all before that one has.
@@ -87,6 +90,21 @@ TEST_CASE("a byte that changed since the record was written takes the record wit
   REQUIRE((*file)->write_at(100'000, std::span(&other, 1)));
   file->reset();
   CHECK(pull.fetched_after(*pull.killed) == pull.large.size());
+}
+
+TEST_CASE("a record is not written into somebody else's file") {
+  const std::string theirs = content(5'000, 9);
+  const auto plant = [&](Interrupted& pull, const std::string& path) {
+    REQUIRE(pull.disk.make_directories(store::kStateDir));
+    if (!pull.disk.stat("theirs")) REQUIRE(io::atomic_write(pull.disk, "theirs", theirs, 0644));
+    REQUIRE(pull.disk.link("theirs", path));
+  };
+  Interrupted pull([&](Interrupted& p) {
+    plant(p, store::unsynced_path(p.digest));
+    plant(p, store::unsynced_path(p.digest) + store::kTemporarySuffix);
+  });
+  CHECK(*pull.killed->read_file("theirs", 1 << 20) == theirs);
+  CHECK(pull.fetched_after(*pull.killed) == pull.large.size() - pull.recorded);
 }
 
 }  // namespace

@@ -47,7 +47,8 @@ class PlantedTest(harness.TestCase):
         hexes = self.blob.hex
         names = [f"blobs/sha256-{hexes}.partial", f"blobs/sha256-{hexes}", f"blobs/sha256-{hexes}.lock",
                  f"blobs/sha256-{hexes}-partial", f"blobs/sha256-{hexes}-partial-0", f".pullm/sha256-{hexes}.json",
-                 f".pullm/sha256-{hexes}.json.tmp", f".pullm/keep/sha256-{hexes}",
+                 f".pullm/sha256-{hexes}.json.tmp", f".pullm/sha256-{hexes}.unsynced",
+                 f".pullm/sha256-{hexes}.unsynced.tmp", f".pullm/keep/sha256-{hexes}",
                  f"manifests/{self.registry.host}/library/m/latest"]
         for name in names:
             with self.subTest(name):
