@@ -116,7 +116,7 @@ std::optional<Checkpoint> load_unsynced(io::FileSystem& fs, PartialFile& partial
     compared.emplace_back(chunk.start, *chunk.xxh3);
   }
   for (const auto& [start, xxh3] : compared) record.plan.mark_checked(start, xxh3);
-  return std::move(record);
+  return std::optional(std::move(found->checkpoint));
 }
 
 void remove_unsynced(io::FileSystem& fs, const Digest& digest) {

@@ -113,8 +113,8 @@ run_coverage() {
   find build/coverage -type d -exec chmod a+rwx {} +
   # Without what measures memory: that wants an optimised build. Where another user's process cannot count, it is not to
   # say so in the place of its own words.
-  if ! GCOV_ERROR_FILE=/dev/null ctest --test-dir build/coverage -j "$jobs" --output-on-failure --no-tests=error -L 'unit|component|crash|e2e' -LE release \
-      >"$log" 2>&1 </dev/null; then
+  if ! GCOV_ERROR_FILE=/dev/null ctest --test-dir build/coverage -j "$jobs" --output-on-failure --no-tests=error \
+      -L 'unit|component|crash|e2e' -LE release >"$log" 2>&1 </dev/null; then
     echo "coverage: TESTS FAILED, the figures are what the others cover; from $log:"
     sed -n '/The following tests FAILED/,$p' "$log"
     code=1
