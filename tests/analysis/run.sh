@@ -45,7 +45,8 @@ quietly() {
 
 run_cppcheck() {
   local log=$logs/cppcheck.log code=0
-  # In one process: several do not tell of includes that are missing. One configuration, Linux's. "information" is there for the suppressions that nothing needs any more.
+  # In one process: several do not tell of includes that are missing. One configuration, Linux's. "information" is there
+  # for the suppressions that nothing needs any more.
   cppcheck -q --std=c++20 --library=posix -I . -D__linux__ -D_FILE_OFFSET_BITS=64 --inline-suppr \
     --enable=warning,performance,portability,style,information --suppressions-list=tests/analysis/cppcheck.txt \
     --template='{file}:{line}: {severity} {id}: {message}' --error-exitcode=1 "${sources[@]}" >"$log" 2>&1 </dev/null || code=1
