@@ -254,7 +254,10 @@ Result<BlobDownload::Step> BlobDownload::finish(Start& start, store::BlobLock& l
   context_.sink.report(
       BlobVerified{blob_, std::chrono::duration_cast<std::chrono::milliseconds>(context_.engine.clock.now() - began_)});
   if (auto set = start.partial.file().set_mode(0644); !set) return fail(set.error());
-  if (auto synced = start.partial.file().sync_all(); !synced) return fail(synced.error());
+  if (auto synced = start.partial.file().sync_all(); !synced) {
+    remove_unsynced(fs_, blob_.digest);  // it would vouch for pages that may be gone
+    return fail(synced.error());
+  }
   if (auto renamed = fs_.rename(store::partial_path(blob_.digest), store::blob_path(blob_.digest)); !renamed) {
     // Somebody tidied up since the look at it a moment ago.
     if (io::is_missing(renamed.error())) return Step::kAgain;

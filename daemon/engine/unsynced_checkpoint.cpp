@@ -175,10 +175,14 @@ Status UnsyncedCheckpoint::begin_file(std::uint64_t place, std::string_view text
   if (auto removed = fs_.remove(temporary); !removed && !io::is_missing(removed.error())) return removed;
   auto file = fs_.open(temporary, io::OpenMode::kCreateNew, 0600);
   if (!file) return fail(file.error());
-  if (auto written = (*file)->write_at(place, bytes_of(text)); !written) return written;
-  if (auto renamed = fs_.rename(temporary, path); !renamed) return renamed;
-  file_ = std::move(*file);
-  return {};
+  auto made = (*file)->write_at(place, bytes_of(text));
+  if (made) made = fs_.rename(temporary, path);
+  if (made) {
+    file_ = std::move(*file);
+  } else {
+    static_cast<void>(fs_.remove(temporary).has_value());  // else the next try does, or the next start of the daemon
+  }
+  return made;
 }
 
 }  // namespace pullama::engine

@@ -214,7 +214,9 @@ MUTATIONS = [
     Mutation(
         "no-sync-before-rename", "promise 4: a file with a digest's name has that digest",
         "daemon/engine/blob_download.cpp",
-        "  if (auto synced = start.partial.file().sync_all(); !synced) return fail(synced.error());\n", "",
+        "  if (auto synced = start.partial.file().sync_all(); !synced) {\n"
+        "    remove_unsynced(fs_, blob_.digest);  // it would vouch for pages that may be gone\n"
+        "    return fail(synced.error());\n  }\n", "",
         'crash_test -tc="*first pull*"'),
     Mutation(
         "no-folder-sync-after-rename", "promise 2: what is said to be finished is",

@@ -4,7 +4,10 @@
 #include <doctest/doctest.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <functional>
+#include <thread>
 #include <utility>
 
 #include "daemon/store/models_dir.h"
@@ -58,6 +61,13 @@ constexpr Case kCases[] = {
     {Operation::kSyncDirectory, "sync of", ""},   {Operation::kMakeDirectories, "mkdir", ""},
 };
 
+// For what another thread does in a moment; what it waited for is checked after it.
+void wait_until(const std::function<bool()>& there) {
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (!there() && std::chrono::steady_clock::now() < give_up)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
 }  // namespace
 
 TEST_CASE("whatever fails on the disk, once, is told by the right code and costs no byte of truth") {
@@ -107,4 +117,42 @@ TEST_CASE("after a sync that failed nothing is believed but the last good checkp
   const auto second = box.f.pull();
   REQUIRE_MESSAGE(second, second.error().message);
   CHECK(second->fetched_bytes >= box.model.size());
+}
+
+TEST_CASE("a record of unsynced bytes that cannot be written costs the pull nothing") {
+  for (const Operation operation : {Operation::kCreate, Operation::kWrite, Operation::kRename}) {
+    CAPTURE(static_cast<int>(operation));
+    Failing box;
+    box.f.request.connections = 1;
+    box.f.request.checkpoint_interval = std::chrono::milliseconds(2);
+    box.disk->fail(operation, ENOSPC, 1, FaultyFileSystem::kAlways, ".unsynced");
+    box.f.registry.set_on_piece([&](std::uint64_t bytes) {
+      if (bytes > 1'000'000) wait_until([&] { return box.disk->failures() > 0; });
+    });
+    const auto pulled = box.f.pull();
+    REQUIRE_MESSAGE(pulled, pulled.error().message);
+    CHECK(box.disk->failures() > 0);
+    CHECK(box.f.read(store::blob_path(box.digest)) == box.model);
+    CHECK_FALSE(box.f.exists(store::unsynced_path(box.digest)));
+    box.check_tidy();
+  }
+}
+
+TEST_CASE("a sync that failed takes the record of unsynced bytes with it: their pages may be gone") {
+  Failing box;
+  box.f.request.connections = 1;
+  box.f.request.checkpoint_interval = std::chrono::milliseconds(2);
+  bool was_there = false;
+  box.f.registry.set_on_piece([&](std::uint64_t bytes) {
+    if (bytes < 1'000'000 || std::exchange(was_there, true)) return;
+    wait_until([&] { return box.f.exists(store::unsynced_path(box.digest)); });
+    was_there = box.f.exists(store::unsynced_path(box.digest));
+    box.disk->fail(Operation::kSync, EIO, 1, FaultyFileSystem::kAlways, store::partial_path(box.digest));
+  });
+  const auto pulled = box.f.pull();
+  REQUIRE_FALSE(pulled);
+  CHECK(pulled.error().os_error == EIO);
+  CHECK(was_there);
+  CHECK_FALSE(box.f.exists(store::unsynced_path(box.digest)));
+  box.check_tidy();
 }
